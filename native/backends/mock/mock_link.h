@@ -1,0 +1,71 @@
+// Connections between mock agents: sequenced-packet sockets in the abstract namespace. They carry the handshake and
+// notifications, and their end is the news that the peer's process is gone.
+#ifndef KVSEAM_BACKENDS_MOCK_MOCK_LINK_H_
+#define KVSEAM_BACKENDS_MOCK_MOCK_LINK_H_
+
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "../../core/status.h"
+
+namespace kvseam::mock {
+
+struct LinkEvent {
+  enum class Kind { kConnected, kDown, kNotification };
+  Kind kind = Kind::kDown;
+  uint32_t peer = 0;  // of kConnected and kDown
+  Code code = KVSEAM_OK;
+  int error = 0;
+  std::string name;  // of the sender
+  uint64_t incarnation = 0;
+  std::string data;
+};
+
+class Links {
+ public:
+  ~Links();
+  Status open(const std::string& agentName, uint64_t incarnation);
+  void close();
+
+  Status connect(uint64_t incarnation, uint32_t* peer);
+  void disconnect(uint32_t peer);
+  bool up(uint32_t peer) const { return peer < out_.size() && out_[peer].state == Outgoing::kUp; }
+  /** False when the peer is down or its queue here is full. */
+  bool notify(uint32_t peer, const uint8_t* data, uint32_t bytes);
+  /** Looks at the sockets without waiting; news goes to events(). */
+  void poll();
+  std::deque<LinkEvent>& events() { return events_; }
+  int waitFd() const { return epoll_; }
+
+ private:
+  struct Outgoing {
+    enum State { kConnecting, kUp, kDown };
+    int fd = -1;
+    State state = kDown;
+    std::deque<std::string> queued;  // the socket was full
+  };
+  struct Incoming {
+    std::string name;
+    uint64_t incarnation = 0;
+  };
+  void accept();
+  void readOutgoing(uint32_t peer);
+  void flush(uint32_t peer);
+  void drop(uint32_t peer, Code code, int error);
+  void readIncoming(int fd);
+  bool watch(int fd, uint64_t what, uint32_t events, bool modify);
+
+  std::string name_;
+  uint64_t incarnation_ = 0;
+  int epoll_ = -1;
+  int listener_ = -1;
+  std::vector<Outgoing> out_;
+  std::unordered_map<int, Incoming> in_;
+  std::deque<LinkEvent> events_;
+};
+
+}  // namespace kvseam::mock
+#endif  // KVSEAM_BACKENDS_MOCK_MOCK_LINK_H_

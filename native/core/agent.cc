@@ -1,0 +1,391 @@
+// The owner's side of an agent: validation, handles, the gate, and the hand-over to the progress thread.
+#include "agent.h"
+
+#include <sys/random.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "clock.h"
+
+namespace kvseam {
+
+namespace {
+
+// 21 bits of slot and 32 of generation: exact in a JavaScript number.
+constexpr uint64_t kSlotBits = 21;
+constexpr uint64_t kSlotMask = (uint64_t{1} << kSlotBits) - 1;
+
+uint64_t randomNumber() {
+  uint64_t value = 0;
+  while (value == 0) {
+    if (getrandom(&value, sizeof(value), 0) != sizeof(value)) value = static_cast<uint64_t>(nowNs());
+  }
+  return value;
+}
+
+Status closedStatus(const std::string& agent) {
+  return Status::local(KVSEAM_CLOSED, "agent '" + agent + "' is closed; open a new one");
+}
+
+Status badHandle(const char* what) {
+  return Status::local(KVSEAM_INVALID_ARGUMENT, std::string(what) + " is not one of this agent, or it was released; prepare it again");
+}
+
+}  // namespace
+
+Status Agent::open(const kvseam_backend_api* api, const AgentOptions& options, std::shared_ptr<PermitBook> permits,
+                   uint32_t numberInBook, WakeTarget* wake, std::unique_ptr<Agent>* out) {
+  if (!validName(options.name)) {
+    return Status::local(KVSEAM_INVALID_ARGUMENT, "agent name '" + options.name + "' must have 1 to 63 characters of A-Z a-z 0-9 . _ : @ -");
+  }
+  const uint32_t slots = options.progress.maxTransfers;
+  if (slots == 0 || slots > kSlotMask) return Status::local(KVSEAM_INVALID_ARGUMENT, "maxTransfers must be 1 to 2097151");
+  const uint64_t incarnation = randomNumber();
+  kvseam_open_params params{};
+  params.struct_bytes = sizeof(params);
+  params.agent_name = options.name.c_str();
+  params.incarnation = incarnation;
+  params.rails = options.rails.data();
+  params.rail_count = static_cast<uint32_t>(options.rails.size());
+  kvseam_backend* self = nullptr;
+  Status status(api->open(&params, &self));
+  if (!status.ok()) return status;
+  auto backend = std::make_shared<BackendHandle>(api, self);
+  std::unique_ptr<Agent> agent(new Agent(std::move(backend), options, std::move(permits), numberInBook, wake));
+  agent->incarnation_ = incarnation;
+  status = agent->progress_->start(agent->progress_);
+  if (!status.ok()) return status;
+  *out = std::move(agent);
+  return status;
+}
+
+Agent::Agent(std::shared_ptr<BackendHandle> backend, AgentOptions options, std::shared_ptr<PermitBook> permits,
+             uint32_t numberInBook, WakeTarget* wake)
+    : options_(std::move(options)),
+      name_(options_.name),
+      backend_(std::move(backend)),
+      permits_(std::move(permits)),
+      numberInBook_(numberInBook),
+      progress_(std::make_shared<Progress>(backend_, options_.progress, wake)) {
+  rails_.resize(Metadata::kMaxRails);
+  rails_.resize((*backend_)->rails(backend_->self(), rails_.data(), static_cast<uint32_t>(rails_.size())));
+  freeSlots_.reserve(options_.progress.maxTransfers);
+  for (uint32_t i = options_.progress.maxTransfers; i != 0; --i) freeSlots_.push_back(i - 1);
+}
+
+Agent::~Agent() {
+  [[maybe_unused]] const Status status = close(0);
+  progress_->detachWake();
+}
+
+kvseam_capabilities Agent::capabilities() const {
+  kvseam_capabilities out{};
+  out.struct_bytes = sizeof(out);
+  (*backend_)->capabilities(backend_->self(), &out);
+  return out;
+}
+
+Status Agent::allocate(uint64_t bytes, const std::string& name, uint64_t* handle) {
+  if (closed_) return closedStatus(name_);
+  if (bytes == 0) return Status::local(KVSEAM_INVALID_ARGUMENT, "a region has at least 1 byte");
+  if (!validName(name)) return Status::local(KVSEAM_INVALID_ARGUMENT, "region name '" + name + "' must have 1 to 63 characters of A-Z a-z 0-9 . _ : @ -");
+  bool taken = false;
+  regions_.forEach([&](const std::shared_ptr<Region>& region) { taken = taken || region->name() == name; });
+  if (taken) return Status::local(KVSEAM_INVALID_ARGUMENT, "agent '" + name_ + "' already has a region '" + name + "'; peers find regions by name");
+  std::shared_ptr<Region> region;
+  Status status = Region::allocate(backend_, nextSerial_, bytes, name, incarnation_, &region);
+  if (!status.ok()) return status;
+  ++nextSerial_;
+  *handle = regions_.add(std::move(region));
+  if (*handle == 0) return Status::local(KVSEAM_REGISTRATION_FAILED, "the agent has as many regions as it can number; use fewer, larger ones");
+  return status;
+}
+
+Status Agent::closeRegion(uint64_t handle) {
+  const auto* found = regions_.find(handle);
+  if (found == nullptr) return {};  // closing twice is no error
+  Status status = (*found)->revoke();
+  if (status.ok()) regions_.remove(handle);
+  return status;
+}
+
+Status Agent::addList(std::shared_ptr<DescriptorList> list, uint64_t* handle) {
+  *handle = lists_.add(std::move(list));
+  if (*handle == 0) return Status::local(KVSEAM_QUEUE_FULL, "a million descriptor lists are held; release those that are done");
+  return {};
+}
+
+Status Agent::exportMetadata(std::string* out) const {
+  if (closed_) return closedStatus(name_);
+  Metadata metadata;
+  metadata.backend = (*backend_)->name;
+  metadata.agent = name_;
+  metadata.incarnation = incarnation_;
+  metadata.rails = rails_;
+  std::string address(KVSEAM_ADDRESS_MAX, '\0');
+  auto addressBytes = static_cast<uint32_t>(address.size());
+  Status status((*backend_)->export_address(backend_->self(), reinterpret_cast<uint8_t*>(address.data()), &addressBytes));
+  if (!status.ok()) return status;
+  address.resize(addressBytes);
+  metadata.address = std::move(address);
+  regions_.forEach([&](const std::shared_ptr<Region>& region) {
+    RegionOffer offer{region->serial(), region->bytes(), region->name(), {}};
+    const Status exported = region->exportKey(&offer.key);
+    if (!exported.ok()) status = exported;
+    metadata.regions.push_back(std::move(offer));
+  });
+  if (!status.ok()) return status;
+  return metadata.write(out);
+}
+
+Status Agent::connect(const uint8_t* blob, size_t bytes, int64_t deadlineNs, uint32_t* peerOut) {
+  if (closed_) return closedStatus(name_);
+  Metadata metadata;
+  Status status = Metadata::read(blob, bytes, &metadata);
+  if (!status.ok()) return status;
+  if (metadata.backend != (*backend_)->name) {
+    return Status::protocol(KVSEAM_INCOMPATIBLE, "peer '" + metadata.agent + "' uses backend '" + metadata.backend + "' and this agent '" +
+                                                     (*backend_)->name + "'; open both with the same backend");
+  }
+  uint32_t known = static_cast<uint32_t>(peers_.size());
+  for (uint32_t i = 0; i < peers_.size(); ++i) {
+    if (peers_[i].name == metadata.agent && !peers_[i].gone) known = i;
+  }
+  const bool sameLife = known < peers_.size() && peers_[known].incarnation == metadata.incarnation;
+
+  const kvseam_peer_info info{metadata.agent.c_str(), metadata.incarnation,
+                              reinterpret_cast<const uint8_t*>(metadata.address.data()),
+                              static_cast<uint32_t>(metadata.address.size())};
+  // Import everything before anything changes: a refused blob leaves the peer table as it was.
+  std::vector<std::shared_ptr<RemoteRegion>> regions;
+  for (const RegionOffer& offer : metadata.regions) {
+    if (sameLife) {
+      const auto& old = peers_[known].regions;
+      const auto kept = std::find_if(old.begin(), old.end(), [&](const auto& r) { return r->serial() == offer.serial; });
+      if (kept != old.end()) {
+        regions.push_back(*kept);
+        continue;
+      }
+    }
+    std::shared_ptr<RemoteRegion> region;
+    status = RemoteRegion::import(backend_, info, offer.key, offer.bytes, offer.serial, offer.name, &region);
+    if (!status.ok()) return status;
+    regions.push_back(std::move(region));
+  }
+  if (sameLife) {
+    Peer& peer = peers_[known];
+    for (const auto& old : peer.regions) {
+      if (std::find(regions.begin(), regions.end(), old) == regions.end()) old->drop();
+    }
+    peer.regions = std::move(regions);
+    *peerOut = known;
+    return {};
+  }
+  if (peers_.size() >= 65'536) return Status::local(KVSEAM_QUEUE_FULL, "65,536 peers have been connected in the life of this agent; open a new agent");
+  const auto index = static_cast<uint32_t>(peers_.size());
+  if (!progress_->connect(index, metadata.agent, metadata.incarnation, metadata.address, deadlineNs)) {
+    return Status::local(KVSEAM_QUEUE_FULL, "too many connects are waiting; try again");
+  }
+  if (known < peers_.size()) dropPeer(known);  // the same name in a new life replaces the old one
+  peers_.push_back({metadata.agent, metadata.incarnation, metadata.rails, std::move(regions), false});
+  *peerOut = index;
+  return {};
+}
+
+void Agent::dropPeer(uint32_t index) {
+  if (index >= peers_.size() || peers_[index].gone) return;
+  Peer& peer = peers_[index];
+  peer.gone = true;
+  for (const auto& region : peer.regions) region->drop();
+  peer.regions.clear();
+  progress_->disconnect(index);
+}
+
+std::shared_ptr<RemoteRegion> Agent::remoteRegion(uint32_t peer, const std::string& regionName) const {
+  if (peer >= peers_.size()) return nullptr;
+  for (const auto& region : peers_[peer].regions) {
+    if (region->name() == regionName) return region;
+  }
+  return nullptr;
+}
+
+Status Agent::addPath(uint32_t localRail, uint32_t peer, uint32_t remoteRail, uint32_t* out) {
+  if (closed_) return closedStatus(name_);
+  if (peer >= peers_.size()) return badHandle("the peer");
+  if (localRail >= rails_.size() || remoteRail >= peers_[peer].rails.size()) {
+    return Status::local(KVSEAM_NO_PATH, "rail " + std::to_string(localRail) + " here or rail " + std::to_string(remoteRail) + " of peer '" +
+                                             peers_[peer].name + "' does not exist");
+  }
+  for (uint32_t i = 0; i < progress_->pathCount(); ++i) {
+    const Path& known = *progress_->path(i);
+    if (known.localRail == localRail && known.peer == peer && known.remoteRail == remoteRail) {
+      *out = i;
+      return {};
+    }
+  }
+  Path* const path = progress_->addPath(out);
+  if (path == nullptr) {
+    return Status::local(KVSEAM_QUEUE_FULL, "the agent has its " + std::to_string(options_.progress.maxPaths) + " paths; raise maxPaths");
+  }
+  path->localRail = localRail;
+  path->peer = peer;
+  path->remoteRail = remoteRail;
+  path->key = uint64_t{numberInBook_} << 32 | *out;
+  return {};
+}
+
+Status Agent::takeSlot(uint32_t* slot) {
+  if (freeSlots_.empty()) {
+    return Status::local(KVSEAM_QUEUE_FULL, std::to_string(options_.progress.maxTransfers) +
+                                                " transfers are in flight or not yet quiesced; wait for some or raise maxTransfers");
+  }
+  *slot = freeSlots_.back();
+  return {};
+}
+
+Status Agent::post(PostRequest request, uint64_t* out) {
+  if (closed_) return closedStatus(name_);
+  const auto* local = lists_.find(request.localList);
+  const auto* remote = lists_.find(request.remoteList);
+  if (local == nullptr) return badHandle("the local descriptor list");
+  if (remote == nullptr) return badHandle("the remote descriptor list");
+  const Path* const path = progress_->path(request.path);
+  if (path == nullptr) return Status::local(KVSEAM_NO_PATH, "path " + std::to_string(request.path) + " does not exist");
+  const Peer& peer = peers_[path->peer];
+  if (peer.gone) return Status(KVSEAM_STALE_EPOCH, KVSEAM_BLAME_peer, "peer '" + peer.name + "' is gone or has restarted; connect to it again");
+  if (request.operation != KVSEAM_OP_READ && request.operation != KVSEAM_OP_WRITE) {
+    return Status::local(KVSEAM_INVALID_ARGUMENT, "operation " + std::to_string(request.operation) + " is neither read nor write");
+  }
+  for (const auto& memory : (*local)->memories()) {
+    if (memory->ownerIncarnation() != incarnation_) {
+      return Status::local(KVSEAM_FOREIGN_REGION, "region '" + memory->name() + "' does not belong to agent '" + name_ + "'");
+    }
+  }
+  for (const auto& memory : (*remote)->memories()) {
+    if (memory->ownerIncarnation() != peer.incarnation) {
+      return Status::local(KVSEAM_FOREIGN_REGION, "region '" + memory->name() + "' does not belong to peer '" + peer.name + "'");
+    }
+  }
+  if (!(*local)->live() || !(*remote)->live()) {
+    return Status(KVSEAM_STALE_REGION, (*local)->live() ? KVSEAM_BLAME_peer : KVSEAM_BLAME_local,
+                  "a region of the list was closed; prepare the list again from a live region");
+  }
+  Status status = DescriptorList::checkPair(**local, **remote, request.first, request.count);
+  if (!status.ok()) return status;
+  if (request.notify.size() > kControlBytes) {
+    return Status::local(KVSEAM_INVALID_ARGUMENT, "a notification has " + std::to_string(request.notify.size()) + " bytes and the limit is " +
+                                                      std::to_string(kControlBytes));
+  }
+  uint32_t slot = 0;
+  status = takeSlot(&slot);
+  if (!status.ok()) return status;
+  const uint64_t bytes = (*local)->rangeBytes(request.first, request.count);
+  status = permits_->redeem(request.permit, path->key, request.operation, bytes, nowNs());
+  if (!status.ok()) return status;
+
+  Transfer& transfer = progress_->transfer(slot);
+  transfer.path = request.path;
+  transfer.operation = request.operation;
+  transfer.local = *local;
+  transfer.remote = *remote;
+  transfer.first = request.first;
+  transfer.count = request.count;
+  transfer.bytes = bytes;
+  transfer.deadlineNs = request.deadlineNs;
+  transfer.notify = std::move(request.notify);
+  for (const auto& memory : transfer.local->memories()) memory->enter();
+  for (const auto& memory : transfer.remote->memories()) memory->enter();
+  *out = launch(slot);
+  return {};
+}
+
+Status Agent::notify(uint32_t pathIndex, std::string payload, int64_t deadlineNs, uint64_t* out) {
+  if (closed_) return closedStatus(name_);
+  const Path* const path = progress_->path(pathIndex);
+  if (path == nullptr) return Status::local(KVSEAM_NO_PATH, "path " + std::to_string(pathIndex) + " does not exist");
+  if (payload.empty() || payload.size() > kControlBytes) {
+    return Status::local(KVSEAM_INVALID_ARGUMENT, "a notification has " + std::to_string(payload.size()) + " bytes; allowed are 1 to " +
+                                                      std::to_string(kControlBytes));
+  }
+  uint32_t slot = 0;
+  const Status status = takeSlot(&slot);
+  if (!status.ok()) return status;
+  Transfer& transfer = progress_->transfer(slot);
+  transfer.path = pathIndex;
+  transfer.operation = KVSEAM_OP_NOTIFY;
+  transfer.first = transfer.count = transfer.bytes = 0;
+  transfer.deadlineNs = deadlineNs;
+  transfer.notify = std::move(payload);
+  *out = launch(slot);
+  return {};
+}
+
+uint64_t Agent::launch(uint32_t slot) {
+  freeSlots_.pop_back();
+  Transfer& transfer = progress_->transfer(slot);
+  if (++transfer.generation == 0) transfer.generation = 1;
+  transfer.state = TransferState::kQueued;
+  transfer.cancelAsked = false;
+  transfer.quarantined = false;
+  transfer.postedNs = 0;
+  transfer.submittedNs = nowNs();
+  const uint64_t handle = uint64_t{transfer.generation} << kSlotBits | slot;
+  progress_->submit(slot);
+  return handle;
+}
+
+Status Agent::cancel(uint64_t handle) {
+  const auto slot = static_cast<uint32_t>(handle & kSlotMask);
+  if (closed_ || slot >= options_.progress.maxTransfers) return {};
+  progress_->cancel(slot, static_cast<uint32_t>(handle >> kSlotBits));
+  return {};
+}
+
+uint32_t Agent::drain(CompletionRecord* out, uint32_t max) {
+  uint32_t count = 0;
+  while (count < max && progress_->popCompletion(&out[count])) {
+    const CompletionRecord& record = out[count++];
+    if ((record.flags & kQuiescedFlag) == 0) continue;
+    Transfer& transfer = progress_->transfer(record.slot);
+    if (transfer.local != nullptr) {
+      for (const auto& memory : transfer.local->memories()) memory->leave();
+      for (const auto& memory : transfer.remote->memories()) memory->leave();
+      transfer.local.reset();
+      transfer.remote.reset();
+    }
+    transfer.state = TransferState::kFree;
+    freeSlots_.push_back(record.slot);
+  }
+  return count;
+}
+
+bool Agent::popEvent(EngineEvent* out) {
+  if (!progress_->popEvent(out)) return false;
+  const bool failed = out->kind == EngineEvent::Kind::kPeerDown || (out->kind == EngineEvent::Kind::kConnected && !out->status.ok());
+  if (failed) dropPeer(out->peer);
+  return true;
+}
+
+Status Agent::close(int64_t graceNs) {
+  if (closed_) return {};
+  closed_ = true;
+  const bool ended = progress_->stop(graceNs);
+  // Withdraw what peers could still reach; memory with views or stuck transfers lives on by its other shares.
+  regions_.forEach([](const std::shared_ptr<Region>& region) { [[maybe_unused]] const Status status = region->revoke(); });
+  regions_.clear();
+  lists_.clear();
+  for (Peer& peer : peers_) {
+    for (const auto& region : peer.regions) region->drop();
+    peer.regions.clear();
+    peer.gone = true;
+  }
+  if (!ended) {
+    progress_->detachWake();
+    return Status::local(KVSEAM_TIMEOUT, "the progress thread of agent '" + name_ + "' is stuck inside its backend and was left behind with its memory");
+  }
+  return {};
+}
+
+}  // namespace kvseam

@@ -1,0 +1,123 @@
+// One end of the data plane in a process: rails, regions, descriptor lists, peers and paths, and the only way to post.
+// Every method belongs to the owner's thread; the progress thread is reached through rings.
+#ifndef KVSEAM_CORE_AGENT_H_
+#define KVSEAM_CORE_AGENT_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "descriptors.h"
+#include "handle_table.h"
+#include "metadata.h"
+#include "permit.h"
+#include "progress.h"
+#include "region.h"
+
+namespace kvseam {
+
+struct AgentOptions {
+  std::string name;
+  std::vector<kvseam_rail> rails;
+  ProgressOptions progress;
+};
+
+struct PostRequest {
+  uint64_t permit = 0;
+  uint32_t path = 0;
+  uint32_t operation = 0;
+  uint64_t localList = 0;
+  uint64_t remoteList = 0;
+  uint64_t first = 0;
+  uint64_t count = 0;
+  int64_t deadlineNs = 0;
+  std::string notify;
+};
+
+class Agent {
+ public:
+  static constexpr size_t kControlBytes = 1024;  // a notification carries control data, not KV bytes
+
+  static Status open(const kvseam_backend_api* api, const AgentOptions& options, std::shared_ptr<PermitBook> permits,
+                     uint32_t numberInBook, WakeTarget* wake, std::unique_ptr<Agent>* out);
+  ~Agent();
+  Agent(const Agent&) = delete;
+  Agent& operator=(const Agent&) = delete;
+
+  const std::string& name() const { return name_; }
+  uint64_t incarnation() const { return incarnation_; }
+  const std::vector<kvseam_rail>& rails() const { return rails_; }
+  kvseam_capabilities capabilities() const;
+  bool closed() const { return closed_; }
+
+  Status allocate(uint64_t bytes, const std::string& name, uint64_t* handle);
+  const std::shared_ptr<Region>* region(uint64_t handle) const { return regions_.find(handle); }
+  /** Withdraws the region from peers and from new transfers; the bytes live until the last share is gone. */
+  Status closeRegion(uint64_t handle);
+
+  Status addList(std::shared_ptr<DescriptorList> list, uint64_t* handle);
+  const std::shared_ptr<DescriptorList>* list(uint64_t handle) const { return lists_.find(handle); }
+  void releaseList(uint64_t handle) { lists_.remove(handle); }
+
+  Status exportMetadata(std::string* out) const;
+  /** Reads a peer's metadata, imports its regions and starts the handshake; the outcome comes as an event. */
+  Status connect(const uint8_t* blob, size_t bytes, int64_t deadlineNs, uint32_t* peer);
+  struct Peer {
+    std::string name;
+    uint64_t incarnation = 0;
+    std::vector<kvseam_rail> rails;
+    std::vector<std::shared_ptr<RemoteRegion>> regions;
+    bool gone = false;
+  };
+  const Peer* peer(uint32_t index) const { return index < peers_.size() ? &peers_[index] : nullptr; }
+  /** The peer is dead or replaced: its regions become stale, its paths unusable. */
+  void dropPeer(uint32_t index);
+  std::shared_ptr<RemoteRegion> remoteRegion(uint32_t peer, const std::string& regionName) const;
+
+  Status addPath(uint32_t localRail, uint32_t peer, uint32_t remoteRail, uint32_t* path);
+  Path* path(uint32_t index) const { return progress_->path(index); }
+
+  /** The gate: refuses without a valid permit. On success `transfer` names the transfer until it has quiesced. */
+  Status post(PostRequest request, uint64_t* transfer);
+  /** Control message of at most kControlBytes; moves no region bytes, so it needs no permit. */
+  Status notify(uint32_t path, std::string payload, int64_t deadlineNs, uint64_t* transfer);
+  Status cancel(uint64_t transfer);
+  /** Copies up to `max` records; a record with kQuiescedFlag ends the life of its slot. */
+  uint32_t drain(CompletionRecord* out, uint32_t max);
+  bool popEvent(EngineEvent* out);
+  void acknowledgeWake() { progress_->acknowledgeWake(); }
+
+  /** Stops the progress thread within the grace. Idempotent. Records that are left can still be drained. */
+  Status close(int64_t graceNs);
+  Progress& progress() { return *progress_; }
+  BackendHandle& backend() { return *backend_; }
+
+  uint64_t liveRegions() const { return regions_.live(); }
+  uint64_t liveLists() const { return lists_.live(); }
+  uint32_t inFlight() const { return options_.progress.maxTransfers - static_cast<uint32_t>(freeSlots_.size()); }
+
+ private:
+  Agent(std::shared_ptr<BackendHandle> backend, AgentOptions options, std::shared_ptr<PermitBook> permits,
+        uint32_t numberInBook, WakeTarget* wake);
+  Status takeSlot(uint32_t* slot);
+  uint64_t launch(uint32_t slot);
+
+  AgentOptions options_;
+  std::string name_;
+  uint64_t incarnation_ = 0;
+  std::shared_ptr<BackendHandle> backend_;
+  std::shared_ptr<PermitBook> permits_;
+  uint32_t numberInBook_;
+  std::shared_ptr<Progress> progress_;
+  std::vector<kvseam_rail> rails_;
+  HandleTable<Region> regions_;
+  HandleTable<DescriptorList> lists_;
+  std::vector<Peer> peers_;
+  std::vector<uint32_t> freeSlots_;
+  uint64_t nextSerial_ = 1;
+  bool closed_ = false;
+};
+
+}  // namespace kvseam
+#endif  // KVSEAM_CORE_AGENT_H_

@@ -1,0 +1,33 @@
+// Keeps an opened backend alive for as long as any memory it registered: a JavaScript view may outlive its agent.
+#ifndef KVSEAM_CORE_BACKEND_HANDLE_H_
+#define KVSEAM_CORE_BACKEND_HANDLE_H_
+
+#include <string>
+
+#include "backend.h"
+
+namespace kvseam {
+
+class BackendHandle {
+ public:
+  BackendHandle(const kvseam_backend_api* api, kvseam_backend* self) : api_(api), self_(self) {}
+  ~BackendHandle() { api_->destroy(self_); }
+  BackendHandle(const BackendHandle&) = delete;
+  BackendHandle& operator=(const BackendHandle&) = delete;
+
+  const kvseam_backend_api* operator->() const { return api_; }
+  kvseam_backend* self() const { return self_; }
+
+  std::string describe(int64_t backendCode) const {
+    char text[sizeof(kvseam_status::text)] = {};
+    api_->describe(self_, backendCode, text, sizeof(text));
+    return text;
+  }
+
+ private:
+  const kvseam_backend_api* api_;
+  kvseam_backend* self_;
+};
+
+}  // namespace kvseam
+#endif  // KVSEAM_CORE_BACKEND_HANDLE_H_

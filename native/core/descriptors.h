@@ -1,0 +1,65 @@
+// A validated list of (region, offset, length), packed and prepared once, posted many times by range. One list belongs
+// to one side of a transfer. Bounds are proved here in the overflow-free form `len <= size && off <= size - len`.
+#ifndef KVSEAM_CORE_DESCRIPTORS_H_
+#define KVSEAM_CORE_DESCRIPTORS_H_
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "region.h"
+#include "status.h"
+
+namespace kvseam {
+
+/** A KV pool laid out as `parts` sub-regions (K and V of each layer), each an array of equal blocks. */
+struct BlockLayout {
+  uint64_t baseOffset = 0;
+  uint64_t strideBytes = 0;  // from one part to the next; 0 with one part
+  uint32_t parts = 1;
+  uint64_t blockBytes = 0;
+};
+
+class DescriptorList {
+ public:
+  static constexpr uint64_t kMaxDescriptors = uint64_t{1} << 22;
+
+  /** Blocks `ids[0..count)` of every part, part after part; `ids` null means 0, 1, 2, ... */
+  static Status fromBlocks(std::shared_ptr<Memory> memory, const BlockLayout& layout, const uint32_t* ids,
+                           uint64_t count, std::shared_ptr<DescriptorList>* out);
+  /** Runs given as whole numbers in doubles, the form JavaScript has. */
+  static Status fromRuns(std::shared_ptr<Memory> memory, const double* offsets, const double* lengths, uint64_t count,
+                         std::shared_ptr<DescriptorList>* out);
+  /** Lists of one side one after the other; keeps their order. */
+  static Status join(const std::vector<std::shared_ptr<DescriptorList>>& lists, std::shared_ptr<DescriptorList>* out);
+
+  uint64_t count() const { return offsets_.size(); }
+  uint64_t totalBytes() const { return totalBytes_; }
+  /** Bytes of descriptors [first, first + count). */
+  uint64_t rangeBytes(uint64_t first, uint64_t count) const;
+  /** Runs that remain when neighbours are merged on this side alone. */
+  uint64_t coalescedCount() const;
+  uint64_t offset(uint64_t i) const { return offsets_[i]; }
+  uint64_t length(uint64_t i) const { return uniformBytes_ != 0 ? uniformBytes_ : lengths_[i]; }
+  const std::shared_ptr<Memory>& memory(uint64_t i) const { return memories_[owner_.empty() ? 0 : owner_[i]]; }
+  const std::vector<std::shared_ptr<Memory>>& memories() const { return memories_; }
+  uint64_t uniformBytes() const { return uniformBytes_; }
+  bool live() const;
+
+  /** Same number of descriptors, each pair of one size, over the range. */
+  static Status checkPair(const DescriptorList& local, const DescriptorList& remote, uint64_t first, uint64_t count);
+  /** Appends the pair's runs over the range to `out`, neighbours merged where both sides continue. */
+  static void mergeRuns(const DescriptorList& local, const DescriptorList& remote, uint64_t first, uint64_t count,
+                        std::vector<kvseam_run>* out);
+
+ private:
+  std::vector<std::shared_ptr<Memory>> memories_;
+  std::vector<uint64_t> offsets_;
+  std::vector<uint64_t> lengths_;  // empty when uniformBytes_ != 0
+  std::vector<uint32_t> owner_;    // index into memories_; empty when there is one memory
+  uint64_t uniformBytes_ = 0;
+  uint64_t totalBytes_ = 0;
+};
+
+}  // namespace kvseam
+#endif  // KVSEAM_CORE_DESCRIPTORS_H_

@@ -1,0 +1,57 @@
+// Rare news from the progress thread: connections, dead peers, notifications. Transfers have a ring of their own.
+#ifndef KVSEAM_CORE_ENGINE_EVENT_H_
+#define KVSEAM_CORE_ENGINE_EVENT_H_
+
+#include <cstdint>
+#include <deque>
+#include <mutex>
+#include <string>
+#include <utility>
+
+#include "status.h"
+
+namespace kvseam {
+
+struct EngineEvent {
+  enum class Kind : uint32_t { kConnected = 1, kPeerDown = 2, kNotification = 3 };
+  Kind kind = Kind::kNotification;
+  uint32_t peer = 0;
+  Status status;
+  std::string name;  // of the sender, for a notification
+  uint64_t incarnation = 0;
+  std::string data;
+};
+
+class EventQueue {
+ public:
+  // Notifications beyond this are dropped and counted: a reader that never drains must not eat the process.
+  static constexpr size_t kMaxQueued = 65'536;
+
+  void push(EngineEvent event) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (event.kind == EngineEvent::Kind::kNotification && events_.size() >= kMaxQueued) {
+      ++dropped_;
+      return;
+    }
+    events_.push_back(std::move(event));
+  }
+  bool pop(EngineEvent* out) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (events_.empty()) return false;
+    *out = std::move(events_.front());
+    events_.pop_front();
+    return true;
+  }
+  uint64_t dropped() const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return dropped_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::deque<EngineEvent> events_;
+  uint64_t dropped_ = 0;
+};
+
+}  // namespace kvseam
+#endif  // KVSEAM_CORE_ENGINE_EVENT_H_

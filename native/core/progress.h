@@ -1,0 +1,168 @@
+// The one thread that owns an agent's endpoint: takes whole transfers from a ring, posts, polls, watches deadlines,
+// sleeps when there is nothing to do. JavaScript and this thread meet only in two rings, one event queue and the slots.
+#ifndef KVSEAM_CORE_PROGRESS_H_
+#define KVSEAM_CORE_PROGRESS_H_
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "backend_handle.h"
+#include "engine_event.h"
+#include "path.h"
+#include "spsc_ring.h"
+#include "timer_wheel.h"
+#include "transfer.h"
+
+namespace kvseam {
+
+/** Tells the owner's thread that records or events wait. Called on the progress thread; must not block. */
+class WakeTarget {
+ public:
+  virtual void wake() = 0;
+
+ protected:
+  ~WakeTarget() = default;
+};
+
+struct ProgressOptions {
+  uint32_t maxTransfers = 4096;                  // slots: transfers submitted and not yet quiesced
+  uint32_t maxPaths = 4096;
+  int64_t spinNs = 20'000;                       // polls this long after the last work before it sleeps
+  int64_t quiesceGraceNs = 2'000'000'000;        // settled but not quiesced for longer: quarantined
+  bool wakePerCompletion = false;                // measurement only: the design that this engine does not use
+};
+
+struct ProgressCounters {
+  std::atomic<uint64_t> posted{0};
+  std::atomic<uint64_t> settled{0};
+  std::atomic<uint64_t> quiesced{0};
+  std::atomic<uint64_t> duplicateCompletions{0};
+  std::atomic<uint64_t> lateCompletions{0};
+  std::atomic<uint64_t> quarantined{0};  // now held back, not a sum
+  std::atomic<uint64_t> wakes{0};
+  std::atomic<uint64_t> sleeps{0};
+  std::atomic<uint64_t> stalls{0};       // gaps of this thread above kStallNs
+};
+
+class Progress {
+ public:
+  static constexpr int64_t kStallNs = 20'000'000;
+
+  Progress(std::shared_ptr<BackendHandle> backend, const ProgressOptions& options, WakeTarget* wake);
+  ~Progress();
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  // Owner's thread -------------------------------------------------------------------------------------------------
+  Status start(std::shared_ptr<Progress> self);
+  Transfer& transfer(uint32_t slot) { return transfers_[slot]; }
+  void submit(uint32_t slot) { send({Command::kSubmit, slot, 0}); }
+  void cancel(uint32_t slot, uint32_t generation) { send({Command::kCancel, slot, generation}); }
+  bool connect(uint32_t peer, const std::string& name, uint64_t incarnation, const std::string& address,
+               int64_t deadlineNs);
+  bool disconnect(uint32_t peer);
+  /** A path the progress thread may record into; stays valid for the life of the object. Null when full. */
+  Path* addPath(uint32_t* index);
+  Path* path(uint32_t index) const { return index < pathCount_ ? paths_[index].get() : nullptr; }
+  uint32_t pathCount() const { return pathCount_; }
+  /** Before draining: from here on a new record wakes again. */
+  void acknowledgeWake() { wakePending_.exchange(false, std::memory_order_acq_rel); }
+  bool popCompletion(CompletionRecord* out) { return completions_.pop(out); }
+  bool popEvent(EngineEvent* out) { return events_.pop(out); }
+  /** Stops the thread: everything in flight settles as CLOSED. False when it did not end in time and was left behind. */
+  bool stop(int64_t graceNs);
+  /** Leaves the thread without the owner to wake; the owner may go away afterwards. */
+  void detachWake();
+  const ProgressCounters& counters() const { return counters_; }
+  uint64_t droppedNotifications() const { return events_.dropped(); }
+  const ProgressOptions& options() const { return options_; }
+
+ private:
+  struct Command {
+    enum Kind : uint32_t { kSubmit, kCancel, kConnect, kDisconnect };
+    uint32_t kind;
+    uint32_t slot;  // or peer
+    uint64_t argument;
+  };
+  struct ConnectRequest {
+    std::string name;
+    uint64_t incarnation;
+    std::string address;
+    int64_t deadlineNs;
+  };
+  struct PeerLink {
+    uint32_t backendPeer = 0;
+    bool known = false;
+    bool up = false;
+    int64_t connectDeadlineNs = 0;  // 0: not connecting
+  };
+
+  void send(const Command& command);
+  void wakeThread();
+  void run();
+  bool takeCommands();
+  void begin(uint32_t slot);
+  bool post(uint32_t slot);
+  void retryPosts(int64_t nowNs, bool progressed);
+  void abort(uint32_t slot, uint32_t generation);
+  void beginConnect(uint32_t peer, const ConnectRequest& request);
+  uint32_t pollBackend();
+  void onCompletion(const kvseam_event& event);
+  void onPeerDown(uint32_t backendPeer, const Status& status);
+  void expire(uint32_t slot, int64_t nowNs);
+  void expireConnects(int64_t nowNs);
+  void settle(uint32_t slot, int32_t code, int32_t blame, int64_t backendCode, uint64_t bytes, uint32_t flags,
+              int64_t nowNs);
+  void pushRecord(const CompletionRecord& record);
+  void pushEvent(EngineEvent event);
+  void wakeOwner();
+  void noteLoop(int64_t nowNs);
+  void sleep(int64_t nowNs);
+  void shutDown();
+  uint64_t token(uint32_t slot) const { return uint64_t{transfers_[slot].generation} << 32 | slot; }
+
+  std::shared_ptr<BackendHandle> backend_;
+  const ProgressOptions options_;
+  std::vector<Transfer> transfers_;
+  std::vector<std::unique_ptr<Path>> paths_;
+  std::atomic<uint32_t> pathCount_{0};
+  SpscRing<Command> commands_;
+  SpscRing<CompletionRecord> completions_;
+  EventQueue events_;
+  ProgressCounters counters_;
+
+  std::mutex wakeMutex_;  // only against detachWake()
+  WakeTarget* wake_;
+  std::atomic<bool> wakePending_{false};
+  std::atomic<bool> sleeping_{false};
+  std::atomic<bool> stopping_{false};
+  std::atomic<int64_t> stopByNs_{0};
+  int eventFd_ = -1;
+
+  // Progress thread only.
+  TimerWheel wheel_;
+  std::vector<PeerLink> links_;
+  std::unordered_map<uint32_t, uint32_t> peerOfBackend_;
+  std::deque<uint32_t> refused_;  // the backend's queue was full; posted again when it moves
+  int64_t retryAtNs_ = 0;
+  uint32_t connecting_ = 0;
+  uint32_t unquiesced_ = 0;
+  int64_t lastLoopNs_ = 0;
+  int64_t lastStallEndNs_ = 0;
+  bool wakeNeeded_ = false;
+
+  std::mutex exitMutex_;
+  std::condition_variable exitSignal_;
+  bool started_ = false;
+  bool exited_ = false;
+};
+
+}  // namespace kvseam
+#endif  // KVSEAM_CORE_PROGRESS_H_
