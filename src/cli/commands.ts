@@ -1,0 +1,26 @@
+// The table of commands. Each is imported only when called, so that `kvseam version` needs no native addon.
+
+import type { CommandEntry } from './command.js'
+
+export const COMMANDS: readonly CommandEntry[] = [
+  {
+    name: 'demo',
+    summary: 'replay a request trace over live paths, break one, and watch the policy route around it',
+    load: async () => (await import('./demo.js')).demoCommand,
+  },
+  {
+    name: 'reference',
+    summary: 'check the reference policy against the published vectors',
+    load: async () => (await import('./reference.js')).referenceCommand,
+  },
+  {
+    name: 'rebuild',
+    summary: 'compile the native addon on this machine',
+    load: async () => (await import('./rebuild.js')).rebuildCommand,
+  },
+  {
+    name: 'version',
+    summary: 'print the version of kvseam and of Node.js',
+    load: async () => (await import('./version.js')).versionCommand,
+  },
+]
