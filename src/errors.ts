@@ -57,7 +57,12 @@ export class SeamError extends Error {
    * @param facts the field, the value and whatever else a log line should show
    * @param message what happened and what to do about it
    */
-  constructor(code: SeamErrorCode, facts: SeamErrorFacts, message: string, options?: { cause?: unknown; blame?: Blame }) {
+  constructor(
+    code: SeamErrorCode,
+    facts: SeamErrorFacts,
+    message: string,
+    options?: { cause?: unknown; blame?: Blame },
+  ) {
     super(message, options?.cause === undefined ? undefined : { cause: options.cause })
     const defaults = SEAM_ERROR_CODES[code]
     this.code = code
@@ -66,10 +71,18 @@ export class SeamError extends Error {
     this.facts = facts
   }
 
+  /** The decision record, where a decision is what failed. */
+  get decision(): unknown {
+    return this.facts['decision']
+  }
+
   /** True for a SeamError of any copy of this package in the process, optionally of one code. */
   static is(error: unknown, code?: SeamErrorCode): error is SeamError {
     return (
-      error instanceof Error && error.name === 'SeamError' && 'code' in error && (code === undefined || error.code === code)
+      error instanceof Error &&
+      error.name === 'SeamError' &&
+      'code' in error &&
+      (code === undefined || error.code === code)
     )
   }
 }

@@ -48,8 +48,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData<Instance>(instance);  // deleted with the environment, after its cleanup hooks
   exports.Set("bindingVersion", kBindingVersion);
   exports.Set("contractVersion", KVSEAM_BACKEND_API_VERSION);
-  addFunction(exports, instance, "setErrorFactory", setErrorFactory);
-  addFunction(exports, instance, "probeBackend", probeBackend);
+  addFunction<setErrorFactory>(exports, instance, "setErrorFactory");
+  addFunction<probeBackend>(exports, instance, "probeBackend");
   addGateFunctions(exports, instance);
   addAgentFunctions(exports, instance);
   addMemoryFunctions(exports, instance);

@@ -125,7 +125,8 @@ Napi::Value agentInfo(const Napi::CallbackInfo& info) {
   Napi::Object out = Napi::Object::New(env);
   out.Set("incarnation", hex(env, entry->agent->incarnation()));
   out.Set("rails", railList(env, entry->agent->rails()));
-  out.Set("label", kLabels[capabilities.label <= KVSEAM_LABEL_REAL ? capabilities.label : KVSEAM_LABEL_EMULATED]);
+  // A label this build does not know is never taken for real hardware.
+  out.Set("label", kLabels[capabilities.label < 3 ? capabilities.label : 1]);
   out.Set("provider", capabilities.provider);
   out.Set("version", capabilities.version);
   out.Set("operations", capabilities.operations);
@@ -284,18 +285,18 @@ Napi::Value agentCounters(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void addAgentFunctions(Napi::Object exports, Instance* instance) {
-  addFunction(exports, instance, "openAgent", openAgent);
-  addFunction(exports, instance, "agentInfo", agentInfo);
-  addFunction(exports, instance, "closeAgent", closeAgent);
-  addFunction(exports, instance, "freeAgent", freeAgent);
-  addFunction(exports, instance, "keepAlive", keepAlive);
-  addFunction(exports, instance, "metadata", metadata);
-  addFunction(exports, instance, "connect", connect);
-  addFunction(exports, instance, "disconnect", disconnect);
-  addFunction(exports, instance, "peerInfo", peerInfo);
-  addFunction(exports, instance, "addPath", addPath);
-  addFunction(exports, instance, "pathKey", pathKey);
-  addFunction(exports, instance, "agentCounters", agentCounters);
+  addFunction<openAgent>(exports, instance, "openAgent");
+  addFunction<agentInfo>(exports, instance, "agentInfo");
+  addFunction<closeAgent>(exports, instance, "closeAgent");
+  addFunction<freeAgent>(exports, instance, "freeAgent");
+  addFunction<keepAlive>(exports, instance, "keepAlive");
+  addFunction<metadata>(exports, instance, "metadata");
+  addFunction<connect>(exports, instance, "connect");
+  addFunction<disconnect>(exports, instance, "disconnect");
+  addFunction<peerInfo>(exports, instance, "peerInfo");
+  addFunction<addPath>(exports, instance, "addPath");
+  addFunction<pathKey>(exports, instance, "pathKey");
+  addFunction<agentCounters>(exports, instance, "agentCounters");
 }
 
 }  // namespace kvseam::addon

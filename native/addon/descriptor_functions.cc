@@ -202,12 +202,12 @@ Napi::Value digest(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void addDescriptorFunctions(Napi::Object exports, Instance* instance) {
-  addFunction(exports, instance, "listBlocks", listBlocks);
-  addFunction(exports, instance, "listRuns", listRuns);
-  addFunction(exports, instance, "listJoin", listJoin);
-  addFunction(exports, instance, "listInfo", listInfo);
-  addFunction(exports, instance, "releaseList", releaseList);
-  addFunction(exports, instance, "digest", digest);
+  addFunction<listBlocks>(exports, instance, "listBlocks");
+  addFunction<listRuns>(exports, instance, "listRuns");
+  addFunction<listJoin>(exports, instance, "listJoin");
+  addFunction<listInfo>(exports, instance, "listInfo");
+  addFunction<releaseList>(exports, instance, "releaseList");
+  addFunction<digest>(exports, instance, "digest");
 }
 
 }  // namespace kvseam::addon

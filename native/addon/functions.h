@@ -4,6 +4,9 @@
 
 #include <napi.h>
 
+#include <new>
+
+#include "errors.h"
 #include "instance.h"
 
 namespace kvseam::addon {
@@ -16,9 +19,47 @@ void addTransferFunctions(Napi::Object exports, Instance* instance);
 void addMeasureFunctions(Napi::Object exports, Instance* instance);
 
 using Call = Napi::Value (*)(const Napi::CallbackInfo&);
-inline void addFunction(Napi::Object exports, Instance* instance, const char* name, Call call) {
-  exports.Set(name, Napi::Function::New(exports.Env(), call, name, instance));
+
+/** No C++ exception reaches Node: memory that ran out becomes KVSEAM_NO_MEMORY, an error of JavaScript stays itself. */
+template <Call call>
+Napi::Value guarded(const Napi::CallbackInfo& info) {
+  try {
+    return call(info);
+  } catch (const std::bad_alloc&) {
+    throwStatus(static_cast<Instance*>(info.Data()), Status::local(KVSEAM_NO_MEMORY, "the system has no memory left for this call"));
+    return info.Env().Undefined();
+  }
 }
+
+template <Call call>
+void addFunction(Napi::Object exports, Instance* instance, const char* name) {
+  exports.Set(name, Napi::Function::New(exports.Env(), guarded<call>, name, instance));
+}
+
+/** The same for calls on the hot path, which read their arguments without node-addon-api. */
+using RawCall = napi_value (*)(napi_env, napi_callback_info, Instance*);
+template <RawCall call>
+napi_value guardedRaw(napi_env env, napi_callback_info info) {
+  void* data = nullptr;
+  napi_get_cb_info(env, info, nullptr, nullptr, nullptr, &data);
+  auto* const instance = static_cast<Instance*>(data);
+  try {
+    return call(env, info, instance);
+  } catch (const Napi::Error& error) {
+    error.ThrowAsJavaScriptException();
+  } catch (const std::bad_alloc&) {
+    throwStatus(instance, Status::local(KVSEAM_NO_MEMORY, "the system has no memory left for this call"));
+  }
+  return nullptr;
+}
+
+template <RawCall call>
+void addRawFunction(Napi::Object exports, Instance* instance, const char* name) {
+  napi_value function = nullptr;
+  napi_create_function(exports.Env(), name, NAPI_AUTO_LENGTH, guardedRaw<call>, instance, &function);
+  exports.Set(name, function);
+}
+
 inline Instance* instanceOf(const Napi::CallbackInfo& info) { return static_cast<Instance*>(info.Data()); }
 
 }  // namespace kvseam::addon

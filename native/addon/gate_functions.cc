@@ -29,12 +29,10 @@ Napi::Value closeGate(const Napi::CallbackInfo& info) {
 }
 
 // Hot: (gate, pathKey, operations, maxBytes, ttlNs) => permit
-napi_value mint(napi_env env, napi_callback_info info) {
+napi_value mint(napi_env env, napi_callback_info info, Instance* instance) {
   size_t count = 5;
   napi_value values[5];
-  void* data = nullptr;
-  napi_get_cb_info(env, info, &count, values, nullptr, &data);
-  auto* const instance = static_cast<Instance*>(data);
+  napi_get_cb_info(env, info, &count, values, nullptr, nullptr);
   double numbers[5];
   for (size_t i = 0; i < 5; ++i) {
     if (i >= count || napi_get_value_double(env, values[i], &numbers[i]) != napi_ok || !(numbers[i] >= 0 && numbers[i] <= kMaxExactInteger)) {
@@ -93,14 +91,12 @@ Napi::Value gateCounters(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void addGateFunctions(Napi::Object exports, Instance* instance) {
-  addFunction(exports, instance, "openGate", openGate);
-  addFunction(exports, instance, "closeGate", closeGate);
-  addFunction(exports, instance, "revoke", revoke);
-  addFunction(exports, instance, "advanceEpoch", advanceEpoch);
-  addFunction(exports, instance, "gateCounters", gateCounters);
-  napi_value function = nullptr;
-  napi_create_function(exports.Env(), "mint", NAPI_AUTO_LENGTH, mint, instance, &function);
-  exports.Set("mint", function);
+  addFunction<openGate>(exports, instance, "openGate");
+  addFunction<closeGate>(exports, instance, "closeGate");
+  addFunction<revoke>(exports, instance, "revoke");
+  addFunction<advanceEpoch>(exports, instance, "advanceEpoch");
+  addFunction<gateCounters>(exports, instance, "gateCounters");
+  addRawFunction<mint>(exports, instance, "mint");
 }
 
 }  // namespace kvseam::addon

@@ -40,6 +40,6 @@ Napi::Value measureMemcpy(const Napi::CallbackInfo& info) {
 
 }  // namespace
 
-void addMeasureFunctions(Napi::Object exports, Instance* instance) { addFunction(exports, instance, "measureMemcpy", measureMemcpy); }
+void addMeasureFunctions(Napi::Object exports, Instance* instance) { addFunction<measureMemcpy>(exports, instance, "measureMemcpy"); }
 
 }  // namespace kvseam::addon

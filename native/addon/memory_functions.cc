@@ -134,15 +134,15 @@ Napi::Value liveRegions(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void addMemoryFunctions(Napi::Object exports, Instance* instance) {
-  addFunction(exports, instance, "allocate", allocate);
-  addFunction(exports, instance, "closeRegion", closeRegion);
-  addFunction(exports, instance, "regionView", regionView);
-  addFunction(exports, instance, "copyIn", copyIn);
-  addFunction(exports, instance, "copyOut", copyOut);
-  addFunction(exports, instance, "regionTransfers", regionTransfers);
-  addFunction(exports, instance, "remoteRegion", remoteRegion);
-  addFunction(exports, instance, "releaseRemoteRegion", releaseRemoteRegion);
-  addFunction(exports, instance, "liveRegions", liveRegions);
+  addFunction<allocate>(exports, instance, "allocate");
+  addFunction<closeRegion>(exports, instance, "closeRegion");
+  addFunction<regionView>(exports, instance, "regionView");
+  addFunction<copyIn>(exports, instance, "copyIn");
+  addFunction<copyOut>(exports, instance, "copyOut");
+  addFunction<regionTransfers>(exports, instance, "regionTransfers");
+  addFunction<remoteRegion>(exports, instance, "remoteRegion");
+  addFunction<releaseRemoteRegion>(exports, instance, "releaseRemoteRegion");
+  addFunction<liveRegions>(exports, instance, "liveRegions");
 }
 
 }  // namespace kvseam::addon

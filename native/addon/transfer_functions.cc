@@ -1,4 +1,5 @@
 // The hot path: post, cancel and drain with numbers only, plus the rarer notifications, events and histograms.
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -12,12 +13,7 @@ namespace {
 
 constexpr size_t kRecordFields = 9;  // see src/native/binding.ts, RECORD
 constexpr uint32_t kDrainChunk = 256;
-
-void setFunction(Napi::Object exports, Instance* instance, const char* name, napi_callback call) {
-  napi_value function = nullptr;
-  napi_create_function(exports.Env(), name, NAPI_AUTO_LENGTH, call, instance, &function);
-  exports.Set(name, function);
-}
+constexpr size_t kEventsWaiting = size_t{1} << 30;
 
 napi_value number(napi_env env, double value) {
   napi_value result = nullptr;
@@ -26,12 +22,10 @@ napi_value number(napi_env env, double value) {
 }
 
 // (agent, permit, path, operation, localList, remoteList, first, count, timeoutNs, notify?: Uint8Array) => transfer
-napi_value post(napi_env env, napi_callback_info info) {
+napi_value post(napi_env env, napi_callback_info info, Instance* instance) {
   size_t count = 10;
   napi_value values[10];
-  void* data = nullptr;
-  napi_get_cb_info(env, info, &count, values, nullptr, &data);
-  auto* const instance = static_cast<Instance*>(data);
+  napi_get_cb_info(env, info, &count, values, nullptr, nullptr);
   double numbers[9];
   for (size_t i = 0; i < 9; ++i) {
     if (i >= count || napi_get_value_double(env, values[i], &numbers[i]) != napi_ok || !(numbers[i] >= 0 && numbers[i] <= kMaxExactInteger)) {
@@ -71,12 +65,10 @@ napi_value post(napi_env env, napi_callback_info info) {
 }
 
 // (agent, transfer)
-napi_value cancel(napi_env env, napi_callback_info info) {
+napi_value cancel(napi_env env, napi_callback_info info, Instance* instance) {
   size_t count = 2;
   napi_value values[2];
-  void* data = nullptr;
-  napi_get_cb_info(env, info, &count, values, nullptr, &data);
-  auto* const instance = static_cast<Instance*>(data);
+  napi_get_cb_info(env, info, &count, values, nullptr, nullptr);
   double numbers[2] = {-1, -1};
   for (size_t i = 0; i < count && i < 2; ++i) napi_get_value_double(env, values[i], &numbers[i]);
   if (!(numbers[0] >= 0 && numbers[1] >= 0 && numbers[0] <= kMaxExactInteger && numbers[1] <= kMaxExactInteger)) {
@@ -89,13 +81,11 @@ napi_value cancel(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-// (agent, records: Float64Array) => how many records were written, kRecordFields numbers each
-napi_value drain(napi_env env, napi_callback_info info) {
+// (agent, records: Float64Array) => how many records were written, kRecordFields numbers each; plus kEventsWaiting
+napi_value drain(napi_env env, napi_callback_info info, Instance* instance) {
   size_t count = 2;
   napi_value values[2];
-  void* data = nullptr;
-  napi_get_cb_info(env, info, &count, values, nullptr, &data);
-  auto* const instance = static_cast<Instance*>(data);
+  napi_get_cb_info(env, info, &count, values, nullptr, nullptr);
   double handle = -1;
   bool isArray = false;
   if (count == 2) {
@@ -134,18 +124,18 @@ napi_value drain(napi_env env, napi_callback_info info) {
     written += got;
     if (got < want) break;
   }
+  if (entry->agent->progress().eventsPending()) written += kEventsWaiting;
   return number(env, static_cast<double>(written));
 }
 
 // (agent): from now on a new record or event wakes again
-napi_value acknowledgeWake(napi_env env, napi_callback_info info) {
+napi_value acknowledgeWake(napi_env env, napi_callback_info info, Instance* instance) {
   size_t count = 1;
   napi_value value = nullptr;
-  void* data = nullptr;
-  napi_get_cb_info(env, info, &count, &value, nullptr, &data);
+  napi_get_cb_info(env, info, &count, &value, nullptr, nullptr);
   double handle = -1;
   if (count == 1) napi_get_value_double(env, value, &handle);
-  const auto* const entry = handle >= 0 ? static_cast<Instance*>(data)->agents().find(static_cast<uint64_t>(handle)) : nullptr;
+  const auto* const entry = handle >= 0 ? instance->agents().find(static_cast<uint64_t>(handle)) : nullptr;
   if (entry != nullptr) (*entry)->agent->acknowledgeWake();
   return nullptr;
 }
@@ -256,15 +246,15 @@ Napi::Value pathCounters(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void addTransferFunctions(Napi::Object exports, Instance* instance) {
-  setFunction(exports, instance, "post", post);
-  setFunction(exports, instance, "cancel", cancel);
-  setFunction(exports, instance, "drain", drain);
-  setFunction(exports, instance, "acknowledgeWake", acknowledgeWake);
-  addFunction(exports, instance, "notify", notify);
-  addFunction(exports, instance, "takeEvents", takeEvents);
-  addFunction(exports, instance, "describe", describe);
-  addFunction(exports, instance, "histogram", histogram);
-  addFunction(exports, instance, "pathCounters", pathCounters);
+  addRawFunction<post>(exports, instance, "post");
+  addRawFunction<cancel>(exports, instance, "cancel");
+  addRawFunction<drain>(exports, instance, "drain");
+  addRawFunction<acknowledgeWake>(exports, instance, "acknowledgeWake");
+  addFunction<notify>(exports, instance, "notify");
+  addFunction<takeEvents>(exports, instance, "takeEvents");
+  addFunction<describe>(exports, instance, "describe");
+  addFunction<histogram>(exports, instance, "histogram");
+  addFunction<pathCounters>(exports, instance, "pathCounters");
 }
 
 }  // namespace kvseam::addon

@@ -2,6 +2,7 @@
 #ifndef KVSEAM_CORE_ENGINE_EVENT_H_
 #define KVSEAM_CORE_ENGINE_EVENT_H_
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <mutex>
@@ -34,10 +35,16 @@ class EventQueue {
       return;
     }
     events_.push_back(std::move(event));
+    pending_.store(true, std::memory_order_release);
   }
+  /** A hint without the lock: true as long as something may be queued. */
+  bool pending() const { return pending_.load(std::memory_order_acquire); }
   bool pop(EngineEvent* out) {
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (events_.empty()) return false;
+    if (events_.empty()) {
+      pending_.store(false, std::memory_order_relaxed);
+      return false;
+    }
     *out = std::move(events_.front());
     events_.pop_front();
     return true;
@@ -50,6 +57,7 @@ class EventQueue {
  private:
   mutable std::mutex mutex_;
   std::deque<EngineEvent> events_;
+  std::atomic<bool> pending_{false};
   uint64_t dropped_ = 0;
 };
 

@@ -76,6 +76,7 @@ class Progress {
   void acknowledgeWake() { wakePending_.exchange(false, std::memory_order_acq_rel); }
   bool popCompletion(CompletionRecord* out) { return completions_.pop(out); }
   bool popEvent(EngineEvent* out) { return events_.pop(out); }
+  bool eventsPending() const { return events_.pending(); }
   /** Stops the thread: everything in flight settles as CLOSED. False when it did not end in time and was left behind. */
   bool stop(int64_t graceNs);
   /** Leaves the thread without the owner to wake; the owner may go away afterwards. */

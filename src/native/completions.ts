@@ -1,0 +1,178 @@
+// Turns records of the completion ring into settled promises: one wake-up, one crossing, a table indexed by slot.
+
+import { SeamError } from '../errors.js'
+import {
+  type Binding,
+  EVENTS_WAITING,
+  FLAG,
+  NATIVE_BLAMES,
+  NATIVE_CODES,
+  type NativeEvent,
+  RECORD,
+  SLOTS,
+} from './binding.js'
+import { Transfer } from './transfer.js'
+
+/** Records taken in one crossing; more than this and the event loop gets a turn in between. */
+const BATCH = 2048
+
+export class Completions {
+  readonly #binding: Binding
+  readonly #agentName: string
+  readonly #onEvent: (event: NativeEvent) => void
+  readonly #records = new Float64Array(BATCH * RECORD.fields)
+  readonly #transfers: (Transfer | undefined)[] = []
+  #agent = 0
+  #unquiesced = 0
+  #holds = 0
+  #idle: (() => void)[] = []
+
+  constructor(binding: Binding, agentName: string, onEvent: (event: NativeEvent) => void) {
+    this.#binding = binding
+    this.#agentName = agentName
+    this.#onEvent = onEvent
+  }
+
+  /** The function that the addon calls on this thread when records or events wait. */
+  readonly onWake = (): void => {
+    if (this.#agent === 0) return
+    this.#binding.acknowledgeWake(this.#agent)
+    if (this.drain()) setImmediate(this.onWake)
+  }
+
+  attach(agent: number): void {
+    this.#agent = agent
+  }
+
+  detach(): void {
+    this.#agent = 0
+  }
+
+  get unquiesced(): number {
+    return this.#unquiesced
+  }
+
+  /** Registers a transfer that the addon has just accepted under `number`. */
+  track(number: number): Transfer {
+    const agent = this.#agent
+    const transfer = new Transfer(() => this.#binding.cancel(agent, number))
+    this.#transfers[number % SLOTS] = transfer
+    this.#unquiesced++
+    this.hold()
+    return transfer
+  }
+
+  /** An outcome is owed: the process stays alive until it is delivered. Idle agents hold nobody. */
+  hold(): void {
+    if (this.#holds++ === 0) this.#binding.keepAlive(this.#agent, true)
+  }
+
+  letGo(): void {
+    if (--this.#holds === 0 && this.#agent !== 0) this.#binding.keepAlive(this.#agent, false)
+  }
+
+  /** Resolves when every transfer has quiesced, or after the time is up; says which. */
+  async whenIdle(timeoutMs: number): Promise<boolean> {
+    if (this.#unquiesced === 0) return true
+    return await new Promise<boolean>((resolve) => {
+      const timer = setTimeout(() => {
+        this.#idle = this.#idle.filter((waiter) => waiter !== done)
+        resolve(false)
+      }, timeoutMs)
+      const done = (): void => {
+        clearTimeout(timer)
+        resolve(true)
+      }
+      this.#idle.push(done)
+    })
+  }
+
+  /** Cancels whatever has not settled. */
+  cancelAll(): void {
+    for (const transfer of this.#transfers) transfer?.cancel()
+  }
+
+  /** Delivers what waits; true when a full batch was taken and more may wait. */
+  drain(): boolean {
+    const records = this.#records
+    let taken = this.#binding.drain(this.#agent, records)
+    const news = taken >= EVENTS_WAITING
+    if (news) taken -= EVENTS_WAITING
+    for (let at = 0; at < taken * RECORD.fields; at += RECORD.fields) this.#deliver(at)
+    if (news) {
+      for (const event of this.#binding.takeEvents(this.#agent)) this.#onEvent(event)
+    }
+    return taken === BATCH
+  }
+
+  #deliver(at: number): void {
+    const records = this.#records
+    const slot = records[at + RECORD.slot]!
+    const flags = records[at + RECORD.flags]!
+    const transfer = this.#transfers[slot]
+    if (transfer === undefined) return
+    if ((flags & FLAG.settled) !== 0) {
+      transfer.settle(records[at + RECORD.code] === 0 ? this.#success(at, flags) : this.#failure(at, flags))
+      this.letGo()
+    }
+    if ((flags & FLAG.quarantined) !== 0) transfer.quarantine()
+    if ((flags & FLAG.quiesced) !== 0) {
+      this.#transfers[slot] = undefined
+      transfer.quiesce()
+      if (--this.#unquiesced === 0) {
+        for (const done of this.#idle) done()
+        this.#idle = []
+      }
+    }
+  }
+
+  #success(
+    at: number,
+    flags: number,
+  ): {
+    bytes: number
+    postNs: number
+    wireNs: number
+    totalNs: number
+    selfDelayed: boolean
+  } {
+    const records = this.#records
+    return {
+      bytes: records[at + RECORD.bytes]!,
+      postNs: records[at + RECORD.postNs]!,
+      wireNs: records[at + RECORD.wireNs]!,
+      totalNs: records[at + RECORD.totalNs]!,
+      selfDelayed: (flags & FLAG.selfDelayed) !== 0,
+    }
+  }
+
+  #failure(at: number, flags: number): SeamError {
+    const records = this.#records
+    const code = NATIVE_CODES[records[at + RECORD.code]!] ?? 'KVSEAM_TRANSFER_FAILED'
+    const blame = NATIVE_BLAMES[records[at + RECORD.blame]!] ?? 'local'
+    const backendCode = records[at + RECORD.backendCode]!
+    const detail = backendCode === 0 ? '' : this.#binding.describe(this.#agent, backendCode)
+    const facts = {
+      agent: this.#agentName,
+      totalNs: records[at + RECORD.totalNs]!,
+      bytesUnknown: (flags & FLAG.bytesUnknown) !== 0,
+      selfDelayed: (flags & FLAG.selfDelayed) !== 0,
+      ...(backendCode === 0 ? {} : { backendCode, backendText: detail }),
+    }
+    return new SeamError(
+      code,
+      facts,
+      FAILURE_TEXT[code] ?? `the transfer failed${detail === '' ? '' : `: ${detail}`}`,
+      { blame },
+    )
+  }
+}
+
+const FAILURE_TEXT: Partial<Record<string, string>> = {
+  KVSEAM_TIMEOUT:
+    'the transfer did not end before its deadline; how many bytes arrived is unknown, so do not use the destination',
+  KVSEAM_CANCELLED: 'the transfer was cancelled; do not use the destination',
+  KVSEAM_PEER_DOWN: 'the peer is down; decide again without it, and connect when it is back',
+  KVSEAM_STALE_REGION: "the peer's region was closed meanwhile; fetch its metadata again",
+  KVSEAM_CLOSED: 'the agent was closed while the transfer was in flight; do not use the destination',
+}

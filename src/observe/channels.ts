@@ -1,0 +1,12 @@
+// Observability without a dependency: plain diagnostics channels, free of cost while nobody subscribes.
+
+import { channel } from 'node:diagnostics_channel'
+
+/** Payload: the decision record. */
+export const decisionChannel = channel('kvseam:decision')
+/** Payload: `{ path, outcome, totalUs, bytes, source }`. */
+export const sampleChannel = channel('kvseam:sample')
+/** Payload: the transition record. */
+export const pathStateChannel = channel('kvseam:path:state')
+/** Payload: `{ agent, peer, incarnation, error }`. */
+export const peerDownChannel = channel('kvseam:peer:down')
