@@ -218,7 +218,7 @@ export class Orchestrator {
     this.#byIndex[path.policyIndex] = path
   }
 
-  /** @internal A decision whose transfer was never posted: permit and session go back. */
+  /** A decision whose transfer will not be posted: permit and session go back. */
   abandon(decision: Admitted): void {
     if (!this.#closed) binding().revoke(this.#options.gate, permitNumber(decision.permit))
     this.releaseQuietly(decision.lease)

@@ -187,7 +187,12 @@ async function compareDigest(
 ): Promise<number> {
   const found = await request.to.digest()
   if (found === expected) return found
-  orchestrator.observeQuietly({ path: path.id, outcome: 'corrupt', totalUs: outcome.totalNs / 1e3, bytes: outcome.bytes })
+  orchestrator.observeQuietly({
+    path: path.id,
+    outcome: 'corrupt',
+    totalUs: outcome.totalNs / 1e3,
+    bytes: outcome.bytes,
+  })
   throw new SeamError(
     'KVSEAM_INTEGRITY',
     { path: path.id, expected, found, bytes: outcome.bytes },

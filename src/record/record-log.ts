@@ -29,7 +29,7 @@ export class RecordLog {
         { cause },
       )
     }
-    this.#sink = pino.destination({ dest: file, sync: false, minLength: 16_384, maxLength: MOST_WAITING_BYTES })
+    this.#sink = pino.destination({ dest: file, sync: false, minLength: 8192, maxLength: MOST_WAITING_BYTES })
     this.#sink.on('drop', () => this.#lose())
     this.#sink.on('error', (error: Error) => {
       this.#failure = error

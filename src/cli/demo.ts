@@ -1,0 +1,170 @@
+// The demo command: a request trace over live paths, one of which turns gray, with the policy deciding before your eyes.
+
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pino } from 'pino'
+import { planDemo } from '../demo/plan.js'
+import { type DemoFault, type DemoRun, PREFILL, runDemo } from '../demo/run.js'
+import { storyLines, summarize } from '../demo/story.js'
+import { DemoView } from '../demo/view.js'
+import { KV_MODELS } from '../kv/model.js'
+import { generatedTrace } from '../trace/generated.js'
+import { readTrace } from '../trace/read.js'
+import type { TraceRequest } from '../trace/request.js'
+import type { CommandIo } from './command.js'
+import { EXIT } from './exit-code.js'
+import { LiveTable } from './live-table.js'
+import { type CommandSyntax, helpLines, parseOptions } from './options.js'
+import { paint } from './text.js'
+
+const SYNTAX = {
+  name: 'demo',
+  summary:
+    'Plays a request trace: a prefill process hands KV blocks to decode processes over paths that the policy admits. Part-way one path turns gray.',
+  options: {
+    trace: {
+      kind: 'text',
+      value: 'FILE',
+      help: 'Mooncake JSONL or Azure CSV trace; one made from the seed unless given',
+    },
+    requests: { kind: 'integer', default: 600, min: 1, max: 1_000_000, help: 'requests to play' },
+    duration: {
+      kind: 'duration',
+      default: 12_000,
+      min: 500,
+      max: 3_600_000,
+      help: 'time to play them in; the trace is stretched to it',
+    },
+    model: {
+      kind: 'text',
+      default: 'llama-3.1-8b',
+      value: 'NAME',
+      help: `KV shape: ${Object.keys(KV_MODELS).join(', ')}`,
+    },
+    tp: {
+      kind: 'integer',
+      default: 1,
+      min: 1,
+      max: 1024,
+      help: 'tensor-parallel ranks; the transfers of one rank are played',
+    },
+    'bytes-scale': {
+      kind: 'number',
+      default: 0,
+      min: 0,
+      max: 1,
+      help: 'bytes of a block over the model’s own; 0 fits the machine',
+    },
+    'max-tokens': { kind: 'integer', default: 8192, min: 16, max: 1_000_000, help: 'longer prompts are cut to this' },
+    decodes: { kind: 'integer', default: 2, min: 1, max: 16, help: 'decode processes' },
+    rails: { kind: 'integer', default: 2, min: 1, max: 16, help: 'rails of each agent' },
+    'rail-rate': { kind: 'bytes', default: 2_000_000_000, min: 1, help: 'modelled rate of a rail, bytes a second' },
+    backend: { kind: 'text', default: 'mock', value: 'NAME', help: 'transport that moves the bytes' },
+    faults: { kind: 'text', value: 'SPEC', help: 'faults in the grammar of KVSEAM_FAULTS instead of the gray path' },
+    'no-fault': { kind: 'flag', help: 'leave all paths well' },
+    seed: { kind: 'integer', default: 7, min: 0, max: 2 ** 32 - 1, help: 'of the trace, the classes and the faults' },
+    log: { kind: 'text', value: 'FILE', help: 'decision log; a file in the temporary folder unless given' },
+    json: { kind: 'flag', help: 'print a summary object on standard output, progress on standard error' },
+  },
+  examples: [
+    'kvseam demo',
+    'kvseam demo --trace mooncake.jsonl --model llama-3.1-70b --tp 8 --duration 30s',
+    "kvseam demo --faults 'rail1.write=20%drop'",
+  ],
+} as const satisfies CommandSyntax
+
+/** When the demo's own fault is on, as shares of the run. */
+const FAULT_FROM = 0.33
+const FAULT_TO = 0.6
+/** Late by 12 ms give or take 8: more jitter than interactive work tolerates, and far within a batch job's patience. */
+const FAULT_ACTION = 'delay(12ms~8ms)'
+const PLAIN_LINE_EVERY_MS = 1000
+const REDRAW_EVERY_MS = 100
+
+export async function demoCommand(argv: string[], io: CommandIo): Promise<number> {
+  const parsed = parseOptions(SYNTAX, argv)
+  if (parsed.help) {
+    for (const line of helpLines(SYNTAX, io)) io.stdout(line)
+    return EXIT.ok
+  }
+  const options = parsed.values
+  const say = options.json ? io.stderr : io.stdout
+  const trace = await requests(options.trace, options.requests, options.seed)
+  const plan = planDemo({
+    model: options.model,
+    tp: options.tp,
+    seed: options.seed,
+    durationMs: options.duration,
+    maxTokens: options['max-tokens'],
+    bytesScale: options['bytes-scale'],
+    trace,
+  })
+  const own = !options['no-fault'] && options.faults === undefined
+  const log = options.log ?? join(tmpdir(), `kvseam-demo-${process.pid}.jsonl`)
+  const signal = io.signal ?? new AbortController().signal
+
+  using live = new LiveTable({ screen: options.json ? undefined : io.screen })
+  const view = new DemoView(paint(io))
+  const tell = (line: string): void => (live.isLive ? live.print(line) : say(line))
+  let ticker: NodeJS.Timeout | undefined
+  tell(
+    `kvseam demo on the ${options.backend} backend: 1 prefill process, ${options.decodes} decode processes, ${options.rails} rails each, ` +
+      `${plan.requests.length} requests in ${(options.duration / 1000).toFixed(0)} s, policy 'reference', seed ${options.seed}`,
+  )
+  let run: DemoRun
+  try {
+    run = await runDemo(
+      {
+        plan,
+        backend: options.backend,
+        decodes: options.decodes,
+        rails: options.rails,
+        railBytesPerSecond: options['rail-rate'],
+        railLatencyUs: 50,
+        fault: own ? demoFault(options.duration) : undefined,
+        faults: options.faults,
+        recordLog: log,
+        logger: pino(
+          { name: 'kvseam', level: io.env['KVSEAM_LOG_LEVEL'] ?? 'error' },
+          pino.destination({ dest: 2, sync: true }),
+        ),
+      },
+      signal,
+      (running) => {
+        ticker = setInterval(
+          () => (live.isLive ? live.draw(view.lines(running), performance.now()) : say(view.line(running))),
+          live.isLive ? REDRAW_EVERY_MS : PLAIN_LINE_EVERY_MS,
+        )
+      },
+      tell,
+    )
+  } finally {
+    clearInterval(ticker)
+  }
+  if (live.isLive) live.draw(view.lines(run), Number.POSITIVE_INFINITY)
+  live.close()
+  const summary = summarize(run, signal.aborted)
+  say('')
+  for (const line of storyLines(summary, plan)) say(line)
+  if (options.json) io.stdout(JSON.stringify(summary))
+  if (signal.aborted) return EXIT.interrupted
+  return summary.mismatched > 0 && own ? EXIT.failure : EXIT.ok
+}
+
+async function requests(file: string | undefined, count: number, seed: number): Promise<readonly TraceRequest[]> {
+  if (file !== undefined) return (await readTrace(file, { limit: count, spreadTicks: true })).requests
+  return generatedTrace({
+    seed,
+    requests: count,
+    ratePerSecond: 50,
+    burst: { rateFactor: 2, timeShare: 0.2, meanMs: 500 },
+  })
+}
+
+/** On the path that is listed first: with equals, the published rules choose in that order, so it carries the most. */
+function demoFault(durationMs: number): DemoFault {
+  const path = `${PREFILL}/rail0>decode-0/rail0`
+  const fromMs = Math.round(durationMs * FAULT_FROM)
+  const toMs = Math.round(durationMs * FAULT_TO)
+  return { rule: `${path}.write=${FAULT_ACTION}@${fromMs}ms..${toMs}ms`, path, fromMs, toMs }
+}

@@ -1,0 +1,300 @@
+// Runs a demo plan: one prefill process (this one) that decides and pushes, decode processes that verify and release.
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import { SeamError } from '../errors.js'
+import type { Agent } from '../native/agent.js'
+import type { GateCounters } from '../native/binding.js'
+import { pathStateChannel } from '../observe/channels.js'
+import type { Admitted } from '../orchestrator.js'
+import type { TransitionRecord } from '../record/decision-record.js'
+import { openSeam, type Seam, type SeamLogger } from '../seam.js'
+import { DecodeLink } from './decode-link.js'
+import { KvPool, remoteBlocks } from './kv-pool.js'
+import { encodeArrival } from './messages.js'
+import type { DemoPlan, DemoRequest, WorkloadClass } from './plan.js'
+import { Tally } from './tally.js'
+
+export interface DemoFault {
+  /** In the grammar of KVSEAM_FAULTS, without its time window. */
+  readonly rule: string
+  readonly path: string
+  readonly fromMs: number
+  readonly toMs: number
+}
+
+export interface DemoSetup {
+  readonly plan: DemoPlan
+  readonly backend: string
+  readonly decodes: number
+  readonly rails: number
+  readonly railBytesPerSecond: number
+  readonly railLatencyUs: number
+  readonly fault: DemoFault | undefined
+  /** A whole fault specification instead of the demo's own. */
+  readonly faults: string | undefined
+  readonly recordLog: string
+  readonly logger: SeamLogger | undefined
+}
+
+export interface DemoRun {
+  readonly seam: Seam
+  readonly tally: Tally
+  readonly plan: DemoPlan
+  readonly fault: DemoFault | undefined
+  /** Since the first request could arrive; stops at the end. */
+  elapsedMs(): number
+  readonly inFlight: number
+  readonly permits: GateCounters
+  /** Where the figures come from: `mock`, `emulated` or `real`. */
+  readonly label: string
+}
+
+/** What one class may take from arrival to arrived, milliseconds. */
+const DEADLINE_MS: Record<WorkloadClass, number> = { release: 1000, interactive: 1000, batch: 3000 }
+/** How long a request waits for free blocks before it is counted as failed. */
+const BLOCK_WAIT_MS = 1000
+const DRAIN_MS = 3000
+
+export const PREFILL = 'prefill-0'
+
+/**
+ * @param onRunning called once when everything stands, before the first request
+ * @param onNews one line for each thing worth telling
+ */
+export async function runDemo(
+  setup: DemoSetup,
+  signal: AbortSignal,
+  onRunning: (run: DemoRun) => void,
+  onNews: (line: string) => void,
+): Promise<DemoRun> {
+  const links: DecodeLink[] = []
+  const seam = await openSeam({
+    backend: setup.backend,
+    recordLog: setup.recordLog,
+    ...(setup.logger === undefined ? {} : { logger: setup.logger }),
+  })
+  try {
+    const rails = Array.from({ length: setup.rails }, (_, i) => ({
+      name: `rail${i}`,
+      bytesPerSecond: setup.railBytesPerSecond,
+      latencyUs: setup.railLatencyUs,
+    }))
+    const agent = await seam.agent(PREFILL, { rails })
+    const starting = Array.from({ length: setup.decodes }, (_, i) =>
+      DecodeLink.start({ name: `decode-${i}`, backend: setup.backend, rails, plan: setup.plan }, setup.plan.seed + i),
+    )
+    for (const started of await Promise.allSettled(starting)) {
+      if (started.status === 'fulfilled') links.push(started.value)
+      else throw started.reason
+    }
+    for (const link of links) link.peer = await seam.connect(agent, link.metadata, { pool: 'decode' })
+    const conductor = new Conductor(setup, seam, agent, links, onNews)
+    onRunning(conductor)
+    await conductor.play(signal)
+    return conductor
+  } finally {
+    await Promise.all(links.map((link) => link.stop()))
+    await seam.close({ drainMs: 500 })
+  }
+}
+
+class Conductor implements DemoRun {
+  readonly seam: Seam
+  readonly tally: Tally
+  readonly plan: DemoPlan
+  readonly fault: DemoFault | undefined
+  readonly #setup: DemoSetup
+  readonly #links: Map<string, DecodeLink>
+  readonly #pool: KvPool
+  readonly #onNews: (line: string) => void
+  readonly #running = new Set<Promise<void>>()
+  readonly label: string
+  #permits: GateCounters | undefined
+  #startMs = 0
+  #endMs: number | undefined
+
+  constructor(
+    setup: DemoSetup,
+    seam: Seam,
+    agent: Agent,
+    links: readonly DecodeLink[],
+    onNews: (line: string) => void,
+  ) {
+    this.#setup = setup
+    this.seam = seam
+    this.plan = setup.plan
+    this.fault = setup.fault
+    this.#links = new Map(links.map((link) => [link.name, link]))
+    this.#pool = new KvPool(agent, setup.plan, setup.plan.seed)
+    this.#onNews = onNews
+    this.label = agent.info.label
+    this.tally = new Tally([...seam.paths].filter((path) => path.from === PREFILL).map((path) => path.id))
+  }
+
+  get inFlight(): number {
+    return this.#running.size
+  }
+
+  get permits(): GateCounters {
+    return this.#permits ?? this.seam.policy.counters.permits
+  }
+
+  elapsedMs(): number {
+    return (this.#endMs ?? performance.now()) - this.#startMs
+  }
+
+  async play(signal: AbortSignal): Promise<void> {
+    const onState = (message: unknown): void => this.#stateChanged(message as TransitionRecord)
+    pathStateChannel.subscribe(onState)
+    for (const link of this.#links.values()) {
+      link.onLost = () =>
+        this.#onNews(`${this.#at()} decode process ${link.name} is gone; its paths are no candidates any more`)
+    }
+    this.#startMs = performance.now()
+    using armed = this.#armFaults()
+    try {
+      for (const request of this.plan.requests) {
+        const wait = request.atMs - this.elapsedMs()
+        if (wait > 0) await sleep(wait, undefined, { signal }).catch(() => {})
+        if (signal.aborted) break
+        const running = this.#handle(request, signal).finally(() => this.#running.delete(running))
+        this.#running.add(running)
+      }
+      const drained = Promise.all(this.#running)
+      await Promise.race([drained, sleep(signal.aborted ? 500 : DRAIN_MS)])
+    } finally {
+      this.#endMs = performance.now()
+      this.#permits = this.seam.policy.counters.permits
+      pathStateChannel.unsubscribe(onState)
+      void armed
+    }
+  }
+
+  #armFaults(): Disposable {
+    const { fault, faults } = this.#setup
+    const spec = faults ?? (fault === undefined ? undefined : `seed=${this.plan.seed};${fault.rule}`)
+    if (spec === undefined) return { [Symbol.dispose]: () => {} }
+    return this.seam.faults.arm(spec)
+  }
+
+  /** The path that the demo's own fault is on now. */
+  #faultyPath(): string | undefined {
+    const now = this.elapsedMs()
+    const { fault } = this
+    return fault !== undefined && now >= fault.fromMs && now < fault.toMs ? fault.path : undefined
+  }
+
+  async #handle(request: DemoRequest, signal: AbortSignal): Promise<void> {
+    const counts = this.tally.classes[request.workload]
+    counts.requests++
+    const arrivedMs = performance.now()
+    try {
+      const ids = await this.#sourceBlocks(request, signal)
+      try {
+        await this.#handOff(request, ids, arrivedMs, signal)
+      } finally {
+        this.#pool.blocks.free(ids)
+      }
+    } catch (error) {
+      if (signal.aborted) return
+      counts.failed++
+      this.tally.failure(SeamError.is(error) ? error.code : 'unexpected')
+      if (!SeamError.is(error)) throw error
+    }
+  }
+
+  async #handOff(request: DemoRequest, ids: Uint32Array, arrivedMs: number, signal: AbortSignal): Promise<void> {
+    const counts = this.tally.classes[request.workload]
+    this.#pool.fill(request.id, ids)
+    using from = this.#pool.descriptors(ids)
+    const digest = await from.digest()
+
+    const decision = this.seam.policy.decide({
+      workload: request.workload,
+      bytes: from.bytes,
+      from: PREFILL,
+      deadlineMs: DEADLINE_MS[request.workload],
+      requestId: `r-${request.id}`,
+    })
+    this.tally.decision(request.workload, decision.record, this.#faultyPath())
+    if (decision.outcome === 'rejected') return
+
+    const link = this.#links.get(decision.path.to)!
+    const taken = await this.#targetBlocks(link, request, signal)
+    if (taken === null) {
+      this.#giveBack(decision)
+      throw new SeamError('KVSEAM_QUEUE_FULL', { pool: link.name }, `no free blocks at ${link.name}`)
+    }
+    try {
+      using to = remoteBlocks(link.peer, this.plan, taken)
+      const verdict = link.verdict(request.id)
+      const moved = await this.seam.transfer(decision, {
+        from,
+        to,
+        deadlineMs: DEADLINE_MS[request.workload],
+        signal,
+        notify: encodeArrival(request.id, digest),
+      })
+      const { ok, found } = await verdict
+      if (!ok) {
+        this.tally.mismatched++
+        this.seam.policy.observe({
+          path: moved.path.id,
+          outcome: 'corrupt',
+          totalUs: moved.outcome.totalNs / 1e3,
+          bytes: moved.bytes,
+        })
+        this.#onNews(
+          `${this.#at()} digest of r-${request.id} is ${found}, not ${digest}: ${link.name} will not decode from it`,
+        )
+        throw new SeamError('KVSEAM_INTEGRITY', { request: request.id }, 'digest mismatch')
+      }
+      this.tally.verified++
+      this.tally.bytes += moved.bytes
+      this.tally.descriptors += from.count
+      counts.delivered++
+      counts.latenciesMs.push(performance.now() - arrivedMs)
+    } catch (error) {
+      link.forget(request.id)
+      throw error
+    }
+  }
+
+  async #sourceBlocks(request: DemoRequest, signal: AbortSignal): Promise<Uint32Array> {
+    const ids = await this.#waitFor(() => this.#pool.blocks.allocate(request.blocks), signal)
+    if (ids !== null) return ids
+    throw new SeamError('KVSEAM_QUEUE_FULL', { pool: PREFILL }, `no free blocks at ${PREFILL}`)
+  }
+
+  async #targetBlocks(link: DecodeLink, request: DemoRequest, signal: AbortSignal): Promise<Uint32Array | null> {
+    return await this.#waitFor(() => link.expect(request.id, request.blocks, request.holdMs), signal)
+  }
+
+  async #waitFor(take: () => Uint32Array | null, signal: AbortSignal): Promise<Uint32Array | null> {
+    const until = performance.now() + BLOCK_WAIT_MS
+    for (;;) {
+      const ids = take()
+      if (ids !== null) return ids
+      if (signal.aborted || performance.now() > until) {
+        this.tally.blocksShort++
+        return null
+      }
+      await sleep(5)
+    }
+  }
+
+  #giveBack(decision: Admitted): void {
+    this.seam.policy.abandon(decision)
+  }
+
+  #stateChanged(record: TransitionRecord): void {
+    const { path, from, to } = record
+    if (!this.tally.paths.has(path)) return
+    this.tally.stateChanges.push({ atMs: this.elapsedMs(), path, from, to })
+    this.#onNews(`${this.#at()} ${path}: ${from} -> ${to} (${record.cause})`)
+  }
+
+  #at(): string {
+    return `${(this.elapsedMs() / 1000).toFixed(1).padStart(5)} s`
+  }
+}
