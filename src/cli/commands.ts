@@ -9,6 +9,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./demo.js')).demoCommand,
   },
   {
+    name: 'doctor',
+    summary: 'say what this machine has and lacks, and what to do about it',
+    load: async () => (await import('./doctor.js')).doctorCommand,
+  },
+  {
     name: 'reference',
     summary: 'check the reference policy against the published vectors',
     load: async () => (await import('./reference.js')).referenceCommand,

@@ -52,7 +52,7 @@ const BLOCK_TOKENS = 16
 /** The published rules score raw milliseconds, so a demo of them keeps its transfers short. */
 const LARGEST_BYTES = 4 * 1024 * 1024
 /** Room for this many of the largest requests at once. */
-const POOL_REQUESTS = 6
+const POOL_REQUESTS = 12
 const LONGEST_HOLD_MS = 400
 /** Memory that one pool may take. */
 const LARGEST_POOL_BYTES = 2 * 1024 * 1024 * 1024

@@ -1,0 +1,97 @@
+// What doctor finds, over a made-up file system and over the real machine.
+
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { afterEach, expect, test } from 'vitest'
+import { doctorCommand } from '../../src/cli/doctor.js'
+import { machineFindings, softLimit } from '../../src/doctor/machine.js'
+
+const roots: string[] = []
+
+afterEach(() => {
+  for (const root of roots.splice(0)) rmSync(root, { recursive: true })
+})
+
+function machine(files: Record<string, string>): { root: string } {
+  const root = mkdtempSync(join(tmpdir(), 'kvseam-doctor-'))
+  roots.push(root)
+  for (const [file, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(root, file)), { recursive: true })
+    writeFileSync(join(root, file), text)
+  }
+  return { root }
+}
+
+const LIMITS = (memlock: string, files: string): string =>
+  `Limit                     Soft Limit           Hard Limit           Units\nMax locked memory         ${memlock}              8388608              bytes\nMax open files            ${files}                 4096                 files\n`
+
+function finding(root: { root: string }, name: string) {
+  return machineFindings(root).find((each) => each.name === name)
+}
+
+async function doctor(...argv: string[]): Promise<{ code: number; out: string[] }> {
+  const out: string[] = []
+  const code = await doctorCommand(argv, {
+    stdout: (line) => out.push(line),
+    stderr: () => {},
+    isTty: false,
+    columns: 100,
+    env: {},
+  })
+  return { code, out }
+}
+
+test('soft limits are read from the kernel table, unlimited included', () => {
+  expect(softLimit(LIMITS('65536', '1024'), 'Max locked memory')).toBe(65_536)
+  expect(softLimit(LIMITS('unlimited', '1024'), 'Max locked memory')).toBe(Number.POSITIVE_INFINITY)
+  expect(softLimit('', 'Max locked memory')).toBeNaN()
+})
+
+test('a small locked-memory limit is a note with a remedy, an unlimited one is not', () => {
+  const small = finding(machine({ 'proc/self/limits': LIMITS('65536', '65536') }), 'limit.memlock')
+  expect(small).toMatchObject({ status: 'note', found: 'locked memory: 65536 bytes' })
+  expect(small?.remedy).toContain('LimitMEMLOCK')
+  const none = finding(machine({ 'proc/self/limits': LIMITS('unlimited', '65536') }), 'limit.memlock')
+  expect(none).toMatchObject({ status: 'ok', remedy: null })
+})
+
+test('a small open-files limit is noted', () => {
+  expect(finding(machine({ 'proc/self/limits': LIMITS('0', '256') }), 'limit.open-files')?.status).toBe('note')
+  expect(finding(machine({ 'proc/self/limits': LIMITS('0', '65536') }), 'limit.open-files')?.status).toBe('ok')
+})
+
+test('EFA and Neuron devices are found by driver and name', () => {
+  const root = machine({
+    'sys/class/infiniband/rdmap0s6/device/uevent': 'DRIVER=efa\nPCI_ID=1D0F:EFA1\n',
+    'sys/class/infiniband/mlx5_0/device/uevent': 'DRIVER=mlx5_core\n',
+    'dev/neuron0': '',
+    'dev/neuron1': '',
+    'dev/neuronlike': '',
+  })
+  expect(finding(root, 'device.rdma')).toMatchObject({
+    status: 'ok',
+    found: 'RDMA devices: mlx5_0, rdmap0s6 (EFA: rdmap0s6)',
+  })
+  expect(finding(root, 'device.neuron')).toMatchObject({ status: 'ok', found: 'Neuron devices: neuron0, neuron1' })
+  expect(finding(machine({}), 'device.neuron')?.status).toBe('note')
+})
+
+test('without /proc the mock between processes is reported as missing', () => {
+  expect(finding(machine({}), 'proc')?.status).toBe('missing')
+})
+
+test('on this machine the addon loads and the mock is there', async () => {
+  const { code, out } = await doctor('--json')
+  const { schema, findings } = JSON.parse(out[0]!) as { schema: string; findings: { name: string; status: string }[] }
+  expect(schema).toBe('kvseam.doctor/1')
+  expect(findings).toContainEqual(expect.objectContaining({ name: 'addon', status: 'ok' }))
+  expect(findings).toContainEqual(expect.objectContaining({ name: 'backend.mock', status: 'ok' }))
+  expect(code).toBe(0)
+})
+
+test('a backend that was asked for and is not there gives exit code 4 and the reason', async () => {
+  const { code, out } = await doctor('--backend', 'nosuch')
+  expect(code).toBe(4)
+  expect(out.join('\n')).toContain("backend 'nosuch' is not available")
+})
