@@ -2,8 +2,8 @@
 // A tool that is not installed fails the check; `--allow-missing` leaves that check out, and says so.
 
 import { spawn, spawnSync } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
-import { extname, relative } from 'node:path'
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { dirname, extname, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { houseRules } from './house-rules.mjs'
 
@@ -99,12 +99,36 @@ async function clangTidy() {
   if (configured.length > 0) return configured
   const commands = JSON.parse(readFileSync('.cmake/dev/build/compile_commands.json', 'utf8'))
   const sources = [...new Set(commands.map((command) => relative(root, command.file)))]
-  const findings = []
+  const shared = [...cpp.filter((file) => file.endsWith('.h')), '.clang-tidy', 'native/sources.gypi']
+  const findings = new Map()
   const work = async () => {
     for (let source = sources.shift(); source !== undefined; source = sources.shift()) {
-      findings.push(...(await output(tidy, ['-p', '.cmake/dev/build', '--quiet', source])))
+      // A source takes seconds, so one that was clean is left alone until it, a header or the rules change.
+      const stamp = `.cmake/tidy/${source}.clean`
+      if (existsSync(stamp) && [source, ...shared].every((file) => statSync(file).mtimeMs < statSync(stamp).mtimeMs))
+        continue
+      const lines = await output(tidy, ['-p', '.cmake/dev/build', '--quiet', source])
+      for (const [place, finding] of byPlace(lines)) findings.set(place, finding)
+      mkdirSync(dirname(stamp), { recursive: true })
+      if (lines.length === 0) writeFileSync(stamp, '')
+      else rmSync(stamp, { force: true })
     }
   }
   await Promise.all(Array.from({ length: PARALLEL }, work))
-  return findings.filter((line) => !/^\d+ warnings? (and \d+ errors? )?(generated|treated as error)/.test(line))
+  return [...findings.values()].flat()
+}
+
+/** A finding in a header is reported with every source that includes it; its first line is the same each time. */
+function byPlace(lines) {
+  const found = new Map()
+  let block
+  for (const line of lines) {
+    // A tool that fails without a finding still shows all it said.
+    if (block === undefined || / (error|warning): /.test(line)) {
+      block = []
+      found.set(line, block)
+    }
+    if (!/^\d+ (warning|error)s? |clang-tidy\S* ended with 1$/.test(line)) block.push(line)
+  }
+  return found
 }

@@ -32,7 +32,8 @@ fi
 
 cmake --preset "$preset" >/dev/null
 cmake --build --preset "$preset" -- -j2
-"${fixed[@]}" ctest --preset "$preset"
+status=0
+"${fixed[@]}" ctest --preset "$preset" || status=$?
 
 # `node vitest.mjs`, not npx, which would run npm under the sanitizer. Threads: a fork ends by SIGTERM and never reports leaks.
 export KVSEAM_PREBUILD=$PWD/.cmake/$preset
@@ -41,4 +42,5 @@ if [ "$preset" = tsan ]; then export TSAN_OPTIONS="$TSAN_OPTIONS:$node_options";
 # not start under tsan. Nothing in them is native.
 foreign='test/cli/**'
 LD_PRELOAD=$("${CXX:-g++}" -print-file-name=$runtime) \
-  "${fixed[@]}" node node_modules/vitest/vitest.mjs run --pool=threads --exclude "$foreign" "$@"
+  "${fixed[@]}" node node_modules/vitest/vitest.mjs run --pool=threads --exclude "$foreign" "$@" || status=$?
+exit $status

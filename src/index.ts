@@ -1,6 +1,8 @@
 // The public names, nothing else.
 
 export { type Blame, SEAM_ERROR_CODES, SeamError, type SeamErrorCode, type SeamErrorFacts } from './errors.js'
+export type { ArmedFaults, FaultReport, Firing, RuleReport } from './faults/armed-faults.js'
+export type { FaultCheck, Faults } from './faults/faults.js'
 export type { HandoffRequest, HandoffResult, MoveRequest, MoveResult } from './handoff/handoff.js'
 export type { Agent, AgentOptions, Notification, RailOptions } from './native/agent.js'
 export { type BlockLayout, Descriptors } from './native/descriptors.js'

@@ -70,6 +70,8 @@ export interface OrchestratorOptions {
   readonly epoch: string
   /** Where the paths' figures come from, as the backend says. */
   readonly label: () => string
+  /** Whether faults are being injected now. */
+  readonly faulted: () => boolean
   readonly defaultDeadlineMs: number
   readonly permitTtlMs: number
   readonly log: RecordLog | undefined
@@ -145,7 +147,7 @@ export class Orchestrator {
     const path = this.#byIndex[decision.path]!
     let permit: Permit
     try {
-      permit = this.#mint(path, judged.bytes, nowUs)
+      permit = this.#mint(path, judged, nowUs)
     } catch (error) {
       this.#options.policy.release(decision.leaseId, nowUs)
       throw error
@@ -240,8 +242,8 @@ export class Orchestrator {
   }
 
   #context(tUs: number): RecordContext {
-    const { epoch, policy, label } = this.#options
-    return { seq: ++this.#seq, tUs, epoch, profile: policy.profile, label: label() }
+    const { epoch, policy, label, faulted } = this.#options
+    return { seq: ++this.#seq, tUs, epoch, profile: policy.profile, label: label(), faulted: faulted() }
   }
 
   #request(request: DecideRequest, nowUs: number): PolicyRequest {
@@ -296,10 +298,12 @@ export class Orchestrator {
     return indices
   }
 
-  #mint(path: Path, bytes: number, nowUs: number): Permit {
+  #mint(path: Path, { bytes, workload }: PolicyRequest, nowUs: number): Permit {
     const ttlMs = this.#options.permitTtlMs
+    // Only fault rules ask natively for the class of a transfer.
+    const classNumber = this.#options.faulted() ? binding().workloadNumber(workload.name) : 0
     const permit = new Permit(path, bytes, nowUs + ttlMs * 1000)
-    return sealPermit(permit, binding().mint(this.#options.gate, path.key, path.operation, bytes, ttlMs * 1e6))
+    return sealPermit(permit, binding().mint(this.#options.gate, path.key, path.operation, bytes, ttlMs * 1e6, classNumber))
   }
 
   #publish<T extends Decision>(decision: T): T {

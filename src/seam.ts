@@ -3,6 +3,8 @@
 import { randomBytes } from 'node:crypto'
 import { name as checkName, knownKeys, positive, refuse, wholeNumber } from './check.js'
 import { SeamError } from './errors.js'
+import { faultEnvironment } from './faults/environment.js'
+import { Faults } from './faults/faults.js'
 import {
   type HandoffRequest,
   type HandoffResult,
@@ -46,6 +48,11 @@ export interface SeamOptions {
   /** A permit that is not used within this is void, milliseconds; 1,000 unless told. */
   readonly permitTtlMs?: number
   readonly logger?: SeamLogger
+  /**
+   * Fault rules to arm from the start, such as `rail0.read=5%error(timeout)`; those of KVSEAM_FAULTS come before them.
+   * More can be armed later with `seam.faults.arm()`.
+   */
+  readonly faults?: string
   /** Microseconds, never going back; the process's monotonic clock unless told. */
   readonly clockUs?: () => number
 }
@@ -60,6 +67,7 @@ const OPTION_NAMES = [
   'deadlineMs',
   'permitTtlMs',
   'logger',
+  'faults',
   'clockUs',
 ] as const satisfies readonly (keyof SeamOptions)[]
 
@@ -84,6 +92,8 @@ export class Seam {
   readonly paths = new PathTable()
   /** Judges requests: `decide`, `explain`, `observe`, `release`. */
   readonly policy: Orchestrator
+  /** Fault injection: `arm`, `report`, `resume`. */
+  readonly faults: Faults
   readonly #policy: Policy
   readonly #backend: string
   readonly #gate: number
@@ -121,6 +131,17 @@ export class Seam {
     this.#logger = options.logger
     this.#clockUs = options.clockUs ?? (() => Math.floor(performance.now() * 1000))
     this.#policy = createReferencePolicy()
+    const environment = faultEnvironment()
+    this.faults = new Faults(
+      environment,
+      () => this.#agents.values(),
+      (code, message, facts) => {
+        this.#logger?.warn({ code, ...facts }, message)
+        process.emitWarning(message, { code })
+      },
+    )
+    if (environment.source !== undefined) this.faults.armFrom(environment.source)
+    if (options.faults !== undefined) this.faults.armFrom({ origin: 'openSeam({ faults })', text: options.faults })
     this.#log = options.recordLog === undefined ? undefined : new RecordLog(options.recordLog)
     this.#gate = native.openGate()
     this.policy = new Orchestrator({
@@ -131,6 +152,7 @@ export class Seam {
       clockUs: this.#clockUs,
       epoch: randomBytes(6).toString('hex'),
       label: () => this.backend.label ?? 'mock',
+      faulted: () => this.faults.armed,
       defaultDeadlineMs: this.#deadlineMs,
       permitTtlMs,
       log: this.#log,
@@ -167,6 +189,12 @@ export class Seam {
     }
     const { pool, ...agentOptions } = options
     const agent = new Agent(this.#gate, this.#backend, name, agentOptions)
+    try {
+      this.faults.attach(agent)
+    } catch (error) {
+      await agent.close()
+      throw error
+    }
     this.#pools.set(name, pool ?? name)
     agent.onPeerDown = (peer, error) => this.#peerDown(agent, peer, error)
     const others = [...this.#agents.values()].filter((other) => !other.closed)
@@ -229,6 +257,7 @@ export class Seam {
     try {
       await Promise.all([...this.#agents.values()].map((agent) => agent.close({ drainMs })))
     } finally {
+      this.faults.close()
       this.policy.close()
       binding().closeGate(this.#gate)
       await this.#log?.close(LOG_CLOSE_MS)

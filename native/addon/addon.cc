@@ -12,7 +12,7 @@ namespace kvseam::addon {
 namespace {
 
 // Raised whenever an exported function changes its arguments; src/native/binding.ts refuses any other number.
-constexpr uint32_t kBindingVersion = 1;
+constexpr uint32_t kBindingVersion = 2;
 
 /** Folder of this very file: backends that are shared objects lie beside it. */
 std::string ownFolder() {
@@ -56,6 +56,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   addDescriptorFunctions(exports, instance);
   addTransferFunctions(exports, instance);
   addMeasureFunctions(exports, instance);
+  addFaultFunctions(exports, instance);
   return exports;
 }
 

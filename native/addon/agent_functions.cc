@@ -197,7 +197,7 @@ Napi::Value disconnect(const Napi::CallbackInfo& info) {
   Instance* const instance = instanceOf(info);
   const AgentEntry* const entry = instance->agent(info[0]);
   uint64_t peer = 0;
-  if (entry != nullptr && readWhole(instance, info[1], "peer", &peer)) entry->agent->dropPeer(static_cast<uint32_t>(peer));
+  if (entry != nullptr && readWhole(instance, info[1], "peer", &peer)) entry->agent->dropPeer(asIndex(peer));
   return info.Env().Undefined();
 }
 
@@ -207,7 +207,7 @@ Napi::Value peerInfo(const Napi::CallbackInfo& info) {
   const AgentEntry* const entry = instance->agent(info[0]);
   uint64_t index = 0;
   if (entry == nullptr || !readWhole(instance, info[1], "peer", &index)) return env.Undefined();
-  const Agent::Peer* const peer = entry->agent->peer(static_cast<uint32_t>(index));
+  const Agent::Peer* const peer = entry->agent->peer(asIndex(index));
   if (peer == nullptr) return env.Null();
   Napi::Object out = Napi::Object::New(env);
   out.Set("name", peer->name);
@@ -237,7 +237,7 @@ Napi::Value addPath(const Napi::CallbackInfo& info) {
     return info.Env().Undefined();
   }
   uint32_t path = 0;
-  const Status status = entry->agent->addPath(static_cast<uint32_t>(localRail), static_cast<uint32_t>(peer), static_cast<uint32_t>(remoteRail), &path);
+  const Status status = entry->agent->addPath(asIndex(localRail), asIndex(peer), asIndex(remoteRail), &path);
   if (!status.ok()) {
     throwStatus(instance, status);
     return info.Env().Undefined();
@@ -250,12 +250,19 @@ Napi::Value pathKey(const Napi::CallbackInfo& info) {
   const AgentEntry* const entry = instance->agent(info[0]);
   uint64_t index = 0;
   if (entry == nullptr || !readWhole(instance, info[1], "path", &index)) return info.Env().Undefined();
-  const Path* const path = entry->agent->path(static_cast<uint32_t>(index));
+  const Path* const path = entry->agent->path(asIndex(index));
   if (path == nullptr) {
     throwStatus(instance, Status::local(KVSEAM_NO_PATH, "path " + std::to_string(index) + " does not exist"));
     return info.Env().Undefined();
   }
   return Napi::Number::New(info.Env(), static_cast<double>(path->key));
+}
+
+// (agent) => nanoseconds that the progress thread has been inside one turn of its loop
+Napi::Value progressLag(const Napi::CallbackInfo& info) {
+  const AgentEntry* const entry = instanceOf(info)->agent(info[0]);
+  if (entry == nullptr) return info.Env().Undefined();
+  return Napi::Number::New(info.Env(), static_cast<double>(entry->agent->progress().lagNs(nowNs())));
 }
 
 Napi::Value agentCounters(const Napi::CallbackInfo& info) {
@@ -296,6 +303,7 @@ void addAgentFunctions(Napi::Object exports, Instance* instance) {
   addFunction<peerInfo>(exports, instance, "peerInfo");
   addFunction<addPath>(exports, instance, "addPath");
   addFunction<pathKey>(exports, instance, "pathKey");
+  addFunction<progressLag>(exports, instance, "progressLag");
   addFunction<agentCounters>(exports, instance, "agentCounters");
 }
 

@@ -4,7 +4,6 @@
 
 #include <napi.h>
 
-#include <cmath>
 #include <cstdint>
 #include <string>
 
@@ -14,11 +13,19 @@ namespace kvseam::addon {
 
 inline constexpr double kMaxExactInteger = 9007199254740991.0;  // 2^53 - 1
 
+/** For the hot path: true for whole numbers from 0 to 2^53 - 1. */
+inline bool isWhole(double number) {
+  return number >= 0 && number <= kMaxExactInteger && number == static_cast<double>(static_cast<int64_t>(number));
+}
+
+/** As the number of an object: one too large for its table finds nothing, instead of another object by its low bits. */
+inline uint32_t asIndex(uint64_t number) { return number > UINT32_MAX ? UINT32_MAX : static_cast<uint32_t>(number); }
+
 /** A whole number from 0 to 2^53 - 1; anything else, NaN and strings included, is refused with the argument's name. */
 inline bool readWhole(Instance* instance, const Napi::Value& value, const char* name, uint64_t* out) {
   if (value.IsNumber()) {
     const double number = value.As<Napi::Number>().DoubleValue();
-    if (number >= 0 && number <= kMaxExactInteger && number == std::floor(number)) {
+    if (isWhole(number)) {
       *out = static_cast<uint64_t>(number);
       return true;
     }

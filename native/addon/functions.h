@@ -17,6 +17,7 @@ void addMemoryFunctions(Napi::Object exports, Instance* instance);
 void addDescriptorFunctions(Napi::Object exports, Instance* instance);
 void addTransferFunctions(Napi::Object exports, Instance* instance);
 void addMeasureFunctions(Napi::Object exports, Instance* instance);
+void addFaultFunctions(Napi::Object exports, Instance* instance);
 
 using Call = Napi::Value (*)(const Napi::CallbackInfo&);
 

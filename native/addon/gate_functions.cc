@@ -28,15 +28,15 @@ Napi::Value closeGate(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// Hot: (gate, pathKey, operations, maxBytes, ttlNs) => permit
+// Hot: (gate, pathKey, operations, maxBytes, ttlNs, workload?) => permit
 napi_value mint(napi_env env, napi_callback_info info, Instance* instance) {
-  size_t count = 5;
-  napi_value values[5];
+  size_t count = 6;
+  napi_value values[6];
   napi_get_cb_info(env, info, &count, values, nullptr, nullptr);
-  double numbers[5];
-  for (size_t i = 0; i < 5; ++i) {
-    if (i >= count || napi_get_value_double(env, values[i], &numbers[i]) != napi_ok || !(numbers[i] >= 0 && numbers[i] <= kMaxExactInteger)) {
-      throwArgument(instance, "mint takes five numbers: gate, pathKey, operations, maxBytes, ttlNs");
+  double numbers[6] = {};
+  for (size_t i = 0; i < (count > 5 ? 6 : 5); ++i) {
+    if (i >= count || napi_get_value_double(env, values[i], &numbers[i]) != napi_ok || !isWhole(numbers[i])) {
+      throwArgument(instance, "mint takes five or six numbers: gate, pathKey, operations, maxBytes, ttlNs, workload");
       return nullptr;
     }
   }
@@ -45,9 +45,13 @@ napi_value mint(napi_env env, napi_callback_info info, Instance* instance) {
     throwStatus(instance, Status::local(KVSEAM_CLOSED, "the gate is closed or belongs to another thread"));
     return nullptr;
   }
+  if (numbers[2] < 1 || numbers[2] > (KVSEAM_OP_READ | KVSEAM_OP_WRITE)) {
+    throwArgument(instance, "operations must be 1 (read), 2 (write) or 3 (both)");
+    return nullptr;
+  }
   const int64_t now = nowNs();
   const uint64_t permit = (*gate)->book->mint({static_cast<uint64_t>(numbers[1]), static_cast<uint32_t>(numbers[2]), static_cast<uint64_t>(numbers[3]),
-                                               now + static_cast<int64_t>(numbers[4])},
+                                               now + static_cast<int64_t>(numbers[4]), static_cast<uint32_t>(numbers[5])},
                                               now);
   if (permit == 0) {
     throwStatus(instance, Status::local(KVSEAM_QUEUE_FULL, "65,536 permits are outstanding; post or revoke some"));

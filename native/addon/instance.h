@@ -7,8 +7,11 @@
 
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 #include "../core/agent.h"
+#include "../core/fault_judge.h"
+#include "../core/fault_names.h"
 #include "../core/handle_table.h"
 #include "../core/permit.h"
 #include "../core/registry.h"
@@ -28,6 +31,14 @@ struct GateEntry {
   uint32_t agents = 0;  // numbers given out, for path keys
 };
 
+/** Armed rules, and the judge for what TypeScript itself asks about. */
+struct FaultEntry {
+  explicit FaultEntry(std::shared_ptr<FaultPlan> armed) : plan(std::move(armed)), judge(plan) {}
+  std::shared_ptr<FaultPlan> plan;
+  FaultJudge judge;
+  FaultSubjects subjects;
+};
+
 class Instance {
  public:
   Instance(napi_env env, std::string folder);
@@ -38,6 +49,7 @@ class Instance {
   Registry& registry() { return registry_; }
   HandleTable<AgentEntry>& agents() { return agents_; }
   HandleTable<GateEntry>& gates() { return gates_; }
+  HandleTable<FaultEntry>& faults() { return faults_; }
   Napi::FunctionReference& errorFactory() { return errorFactory_; }
 
   /** Throws KVSEAM_CLOSED into JavaScript and returns null when the number names no agent. */
@@ -52,6 +64,7 @@ class Instance {
   Registry registry_;
   HandleTable<AgentEntry> agents_;
   HandleTable<GateEntry> gates_;
+  HandleTable<FaultEntry> faults_;
   Napi::FunctionReference errorFactory_;
 };
 

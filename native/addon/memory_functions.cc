@@ -111,7 +111,7 @@ Napi::Value remoteRegion(const Napi::CallbackInfo& info) {
   uint64_t peer = 0;
   std::string name;
   if (entry == nullptr || !readWhole(instance, info[1], "peer", &peer) || !readText(instance, info[2], "name", &name)) return info.Env().Undefined();
-  auto region = entry->agent->remoteRegion(static_cast<uint32_t>(peer), name);
+  auto region = entry->agent->remoteRegion(asIndex(peer), name);
   if (region == nullptr) {
     throwStatus(instance, Status(KVSEAM_STALE_REGION, KVSEAM_BLAME_peer, "the peer offers no region '" + name + "'; allocate it there and fetch the metadata again"));
     return info.Env().Undefined();

@@ -28,7 +28,7 @@ napi_value post(napi_env env, napi_callback_info info, Instance* instance) {
   napi_get_cb_info(env, info, &count, values, nullptr, nullptr);
   double numbers[9];
   for (size_t i = 0; i < 9; ++i) {
-    if (i >= count || napi_get_value_double(env, values[i], &numbers[i]) != napi_ok || !(numbers[i] >= 0 && numbers[i] <= kMaxExactInteger)) {
+    if (i >= count || napi_get_value_double(env, values[i], &numbers[i]) != napi_ok || !isWhole(numbers[i])) {
       static constexpr const char* kNames[] = {"agent", "permit", "path", "operation", "localList", "remoteList", "first", "count", "timeoutNs"};
       throwArgument(instance, std::string(kNames[i]) + " must be a whole number from 0 to 2^53 - 1");
       return nullptr;
@@ -38,8 +38,8 @@ napi_value post(napi_env env, napi_callback_info info, Instance* instance) {
   if (entry == nullptr) return nullptr;
   PostRequest request;
   request.permit = static_cast<uint64_t>(numbers[1]);
-  request.path = static_cast<uint32_t>(numbers[2]);
-  request.operation = static_cast<uint32_t>(numbers[3]);
+  request.path = asIndex(static_cast<uint64_t>(numbers[2]));
+  request.operation = asIndex(static_cast<uint64_t>(numbers[3]));
   request.localList = static_cast<uint64_t>(numbers[4]);
   request.remoteList = static_cast<uint64_t>(numbers[5]);
   request.first = static_cast<uint64_t>(numbers[6]);
@@ -71,7 +71,7 @@ napi_value cancel(napi_env env, napi_callback_info info, Instance* instance) {
   napi_get_cb_info(env, info, &count, values, nullptr, nullptr);
   double numbers[2] = {-1, -1};
   for (size_t i = 0; i < count && i < 2; ++i) napi_get_value_double(env, values[i], &numbers[i]);
-  if (!(numbers[0] >= 0 && numbers[1] >= 0 && numbers[0] <= kMaxExactInteger && numbers[1] <= kMaxExactInteger)) {
+  if (!isWhole(numbers[0]) || !isWhole(numbers[1])) {
     throwArgument(instance, "cancel takes an agent and a transfer");
     return nullptr;
   }
@@ -96,7 +96,7 @@ napi_value drain(napi_env env, napi_callback_info info, Instance* instance) {
   size_t length = 0;
   void* memory = nullptr;
   if (isArray) napi_get_typedarray_info(env, values[1], &type, &length, &memory, nullptr, nullptr);
-  if (!isArray || type != napi_float64_array || !(handle >= 0 && handle <= kMaxExactInteger)) {
+  if (!isArray || type != napi_float64_array || !isWhole(handle)) {
     throwArgument(instance, "drain takes an agent and a Float64Array");
     return nullptr;
   }
@@ -135,7 +135,7 @@ napi_value acknowledgeWake(napi_env env, napi_callback_info info, Instance* inst
   napi_get_cb_info(env, info, &count, &value, nullptr, nullptr);
   double handle = -1;
   if (count == 1) napi_get_value_double(env, value, &handle);
-  const auto* const entry = handle >= 0 ? instance->agents().find(static_cast<uint64_t>(handle)) : nullptr;
+  const auto* const entry = isWhole(handle) ? instance->agents().find(static_cast<uint64_t>(handle)) : nullptr;
   if (entry != nullptr) (*entry)->agent->acknowledgeWake();
   return nullptr;
 }
@@ -153,7 +153,7 @@ Napi::Value notify(const Napi::CallbackInfo& info) {
     return info.Env().Undefined();
   }
   uint64_t transfer = 0;
-  const Status status = entry->agent->notify(static_cast<uint32_t>(path), std::string(reinterpret_cast<const char*>(data), bytes),
+  const Status status = entry->agent->notify(asIndex(path), std::string(reinterpret_cast<const char*>(data), bytes),
                                              nowNs() + static_cast<int64_t>(timeoutNs), &transfer);
   if (!status.ok()) {
     throwStatus(instance, status);
@@ -179,6 +179,9 @@ Napi::Value takeEvents(const Napi::CallbackInfo& info) {
         break;
       case EngineEvent::Kind::kPeerDown:
         item.Set("kind", "peer-down");
+        break;
+      case EngineEvent::Kind::kFault:
+        item.Set("kind", "fault");
         break;
       case EngineEvent::Kind::kNotification: {
         item.Set("kind", "notification");
@@ -213,10 +216,11 @@ Napi::Value histogram(const Napi::CallbackInfo& info) {
       !readWhole(instance, info[3], "phase", &phase)) {
     return info.Env().Undefined();
   }
-  const Path* const path = entry->agent->path(static_cast<uint32_t>(index));
+  const Path* const path = entry->agent->path(asIndex(index));
   const bool room = info[4].IsTypedArray() && info[4].As<Napi::TypedArray>().TypedArrayType() == napi_float64_array &&
                     info[4].As<Napi::TypedArray>().ElementLength() >= Histogram::kBuckets + 3;
-  if (path == nullptr || phase >= Path::kPhases || !room) {
+  const bool known = operation == KVSEAM_OP_READ || operation == KVSEAM_OP_WRITE;
+  if (path == nullptr || !known || phase >= Path::kPhases || !room) {
     throwArgument(instance, "histogram takes a path, an operation, a phase 0..2 and a Float64Array of " + std::to_string(Histogram::kBuckets + 3));
     return info.Env().Undefined();
   }
@@ -234,7 +238,7 @@ Napi::Value pathCounters(const Napi::CallbackInfo& info) {
   const AgentEntry* const entry = instance->agent(info[0]);
   uint64_t index = 0;
   if (entry == nullptr || !readWhole(instance, info[1], "path", &index)) return info.Env().Undefined();
-  const Path* const path = entry->agent->path(static_cast<uint32_t>(index));
+  const Path* const path = entry->agent->path(asIndex(index));
   if (path == nullptr) return info.Env().Null();
   Napi::Object out = Napi::Object::New(info.Env());
   out.Set("bytes", static_cast<double>(path->bytes.load()));

@@ -68,9 +68,13 @@ Agent::Agent(std::shared_ptr<BackendHandle> backend, AgentOptions options, std::
       backend_(std::move(backend)),
       permits_(std::move(permits)),
       numberInBook_(numberInBook),
-      progress_(std::make_shared<Progress>(backend_, options_.progress, wake)) {
+      progress_(std::make_shared<Progress>(backend_, options_.progress, wake)),
+      cancellable_(options_.progress.maxTransfers) {
   rails_.resize(Metadata::kMaxRails);
   rails_.resize((*backend_)->rails(backend_->self(), rails_.data(), static_cast<uint32_t>(rails_.size())));
+  std::vector<std::string> railNames;
+  for (const kvseam_rail& rail : rails_) railNames.emplace_back(rail.name);
+  backend_->faults().names().nameAgent(name_, railNames);
   freeSlots_.reserve(options_.progress.maxTransfers);
   for (uint32_t i = options_.progress.maxTransfers; i != 0; --i) freeSlots_.push_back(i - 1);
 }
@@ -112,6 +116,7 @@ Status Agent::closeRegion(uint64_t handle) {
 }
 
 Status Agent::addList(std::shared_ptr<DescriptorList> list, uint64_t* handle) {
+  if (closed_) return closedStatus(name_);
   *handle = lists_.add(std::move(list));
   if (*handle == 0) return Status::local(KVSEAM_QUEUE_FULL, "a million descriptor lists are held; release those that are done");
   return {};
@@ -233,6 +238,27 @@ Status Agent::addPath(uint32_t localRail, uint32_t peer, uint32_t remoteRail, ui
   path->peer = peer;
   path->remoteRail = remoteRail;
   path->key = uint64_t{numberInBook_} << 32 | *out;
+  backend_->faults().names().namePath(*out, rails_[localRail].name, peers_[peer].name, peers_[peer].rails[remoteRail].name);
+  backend_->faults().pathAdded(*out);
+  return {};
+}
+
+Status Agent::armFaults(const std::shared_ptr<FaultPlan>& plan, bool allowReal) {
+  if (closed_) return closedStatus(name_);
+  const uint32_t label = capabilities().label;
+  if (label != KVSEAM_LABEL_MOCK && !allowReal) {
+    return Status::local(KVSEAM_FAULTS_REFUSED, "faults are armed, but backend '" + std::string((*backend_)->name) +
+                                                    "' moves real traffic; set KVSEAM_FAULTS_ALLOW_REAL=1 if that is meant");
+  }
+  if (!progress_->armFaults(plan)) return Status::local(KVSEAM_QUEUE_FULL, "too many changes of faults are waiting; try again");
+  backend_->faults().armMemory(plan);
+  return {};
+}
+
+Status Agent::disarmFaults(const std::shared_ptr<FaultPlan>& plan) {
+  if (closed_) return {};
+  backend_->faults().disarmMemory(plan);
+  if (!progress_->disarmFaults(plan)) return Status::local(KVSEAM_QUEUE_FULL, "too many changes of faults are waiting; try again");
   return {};
 }
 
@@ -282,11 +308,13 @@ Status Agent::post(PostRequest request, uint64_t* out) {
   status = takeSlot(&slot);
   if (!status.ok()) return status;
   const uint64_t bytes = (*local)->rangeBytes(request.first, request.count);
-  status = permits_->redeem(request.permit, path->key, request.operation, bytes, nowNs());
+  uint32_t workload = 0;
+  status = permits_->redeem(request.permit, path->key, request.operation, bytes, nowNs(), &workload);
   if (!status.ok()) return status;
 
   Transfer& transfer = progress_->transfer(slot);
   transfer.path = request.path;
+  transfer.workload = workload;
   transfer.operation = request.operation;
   transfer.local = *local;
   transfer.remote = *remote;
@@ -314,6 +342,7 @@ Status Agent::notify(uint32_t pathIndex, std::string payload, int64_t deadlineNs
   if (!status.ok()) return status;
   Transfer& transfer = progress_->transfer(slot);
   transfer.path = pathIndex;
+  transfer.workload = 0;
   transfer.operation = KVSEAM_OP_NOTIFY;
   transfer.first = transfer.count = transfer.bytes = 0;
   transfer.deadlineNs = deadlineNs;
@@ -326,6 +355,7 @@ uint64_t Agent::launch(uint32_t slot) {
   freeSlots_.pop_back();
   Transfer& transfer = progress_->transfer(slot);
   if (++transfer.generation == 0) transfer.generation = 1;
+  cancellable_[slot] = transfer.generation;
   transfer.state = TransferState::kQueued;
   transfer.cancelAsked = false;
   transfer.quarantined = false;
@@ -339,7 +369,10 @@ uint64_t Agent::launch(uint32_t slot) {
 Status Agent::cancel(uint64_t handle) {
   const auto slot = static_cast<uint32_t>(handle & kSlotMask);
   if (closed_ || slot >= options_.progress.maxTransfers) return {};
-  progress_->cancel(slot, static_cast<uint32_t>(handle >> kSlotBits));
+  const uint64_t generation = handle >> kSlotBits;
+  if (generation == 0 || cancellable_[slot] != generation) return {};  // over, or asked before
+  cancellable_[slot] = 0;
+  progress_->cancel(slot, static_cast<uint32_t>(generation));
   return {};
 }
 
@@ -356,6 +389,7 @@ uint32_t Agent::drain(CompletionRecord* out, uint32_t max) {
       transfer.remote.reset();
     }
     transfer.state = TransferState::kFree;
+    cancellable_[record.slot] = 0;
     freeSlots_.push_back(record.slot);
   }
   return count;
@@ -373,7 +407,7 @@ Status Agent::close(int64_t graceNs) {
   closed_ = true;
   const bool ended = progress_->stop(graceNs);
   // Withdraw what peers could still reach; memory with views or stuck transfers lives on by its other shares.
-  regions_.forEach([](const std::shared_ptr<Region>& region) { [[maybe_unused]] const Status status = region->revoke(); });
+  regions_.forEach([](const std::shared_ptr<Region>& region) { region->withdrawNow(); });
   regions_.clear();
   lists_.clear();
   for (Peer& peer : peers_) {

@@ -78,6 +78,11 @@ class Agent {
   Status addPath(uint32_t localRail, uint32_t peer, uint32_t remoteRail, uint32_t* path);
   Path* path(uint32_t index) const { return progress_->path(index); }
 
+  /** What is posted from now on meets the rules. A backend that is not the mock refuses unless `allowReal`. */
+  Status armFaults(const std::shared_ptr<FaultPlan>& plan, bool allowReal);
+  /** Retire the plan first: what it holds is then let go. */
+  Status disarmFaults(const std::shared_ptr<FaultPlan>& plan);
+
   /** The gate: refuses without a valid permit. On success `transfer` names the transfer until it has quiesced. */
   Status post(PostRequest request, uint64_t* transfer);
   /** Control message of at most kControlBytes; moves no region bytes, so it needs no permit. */
@@ -115,6 +120,7 @@ class Agent {
   HandleTable<DescriptorList> lists_;
   std::vector<Peer> peers_;
   std::vector<uint32_t> freeSlots_;
+  std::vector<uint32_t> cancellable_;  // by slot: generation that may still be cancelled, once; 0 none
   uint64_t nextSerial_ = 1;
   bool closed_ = false;
 };

@@ -9,8 +9,8 @@
 //  - `cancel` is a request. The completion still comes, once, when the memory is no longer touched; if it never comes
 //    the engine quarantines the memory. A backend that cannot abort one operation fences the endpoint instead.
 //  - No exception crosses this table. Nothing here blocks without a bound.
-// Threads: the memory group (register to import_key) may be called from any thread while another polls; all other
-// calls come from the agent's progress thread only.
+// Threads: capabilities, rails, describe and the memory group (register to drop_key) may be called from any thread while
+// another polls; open comes before that thread starts and destroy after it ended; all other calls are that thread's only.
 #ifndef KVSEAM_CORE_BACKEND_H_
 #define KVSEAM_CORE_BACKEND_H_
 
@@ -131,6 +131,8 @@ typedef struct kvseam_op {
   const uint8_t* notify;  // NULL: none; valid until the completion
   uint32_t notify_bytes;
   int64_t deadline_ns;  // CLOCK_MONOTONIC; a hint, the engine enforces it
+  uint32_t path;        // the engine's number of the path, for whoever keeps figures by path
+  uint32_t workload;    // class of the request as a number; 0: not told
 } kvseam_op;
 
 typedef enum kvseam_event_kind {

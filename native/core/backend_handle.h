@@ -5,18 +5,21 @@
 #include <string>
 
 #include "backend.h"
+#include "fault_backend.h"
 
 namespace kvseam {
 
 class BackendHandle {
  public:
-  BackendHandle(const kvseam_backend_api* api, kvseam_backend* self) : api_(api), self_(self) {}
-  ~BackendHandle() { api_->destroy(self_); }
+  BackendHandle(const kvseam_backend_api* api, kvseam_backend* self)
+      : faults_(new FaultBackend(api, self)), api_(faults_->api()), self_(faults_->self()) {}
+  ~BackendHandle() { api_->destroy(self_); }  // the fault layer goes with it
   BackendHandle(const BackendHandle&) = delete;
   BackendHandle& operator=(const BackendHandle&) = delete;
 
   const kvseam_backend_api* operator->() const { return api_; }
   kvseam_backend* self() const { return self_; }
+  FaultBackend& faults() const { return *faults_; }
 
   std::string describe(int64_t backendCode) const {
     char text[sizeof(kvseam_status::text)] = {};
@@ -25,6 +28,7 @@ class BackendHandle {
   }
 
  private:
+  FaultBackend* faults_;  // wraps the backend; freed by `destroy`
   const kvseam_backend_api* api_;
   kvseam_backend* self_;
 };

@@ -18,6 +18,10 @@ Status tooMany(uint64_t count) {
                            std::to_string(DescriptorList::kMaxDescriptors) + ", so split the transfer");
 }
 
+Status tooLarge() {
+  return Status::local(KVSEAM_OUT_OF_BOUNDS, "the descriptors name more than 2^53 bytes in all; split the transfer");
+}
+
 }  // namespace
 
 Status DescriptorList::fromBlocks(std::shared_ptr<Memory> memory, const BlockLayout& layout, const uint32_t* ids,
@@ -54,6 +58,7 @@ Status DescriptorList::fromBlocks(std::shared_ptr<Memory> memory, const BlockLay
                                                      std::to_string(blocksInPart == 0 ? 0 : blocksInPart - 1) + ")");
     }
   }
+  if (count != 0 && layout.blockBytes > kMaxBytes / (count * layout.parts)) return tooLarge();
   auto list = std::make_shared<DescriptorList>();
   list->offsets_.resize(count * layout.parts);
   uint64_t* cursor = list->offsets_.data();
@@ -94,6 +99,7 @@ Status DescriptorList::fromRuns(std::shared_ptr<Memory> memory, const double* of
     }
     list->offsets_[i] = offset;
     list->lengths_[i] = length;
+    if (length > kMaxBytes - list->totalBytes_) return tooLarge();
     list->totalBytes_ += length;
     uniform = uniform && length != 0 && length == list->lengths_[0];
   }
@@ -109,7 +115,12 @@ Status DescriptorList::fromRuns(std::shared_ptr<Memory> memory, const double* of
 Status DescriptorList::join(const std::vector<std::shared_ptr<DescriptorList>>& lists,
                             std::shared_ptr<DescriptorList>* out) {
   uint64_t total = 0;
-  for (const auto& list : lists) total += list->count();
+  uint64_t bytes = 0;
+  for (const auto& list : lists) {
+    total += list->count();
+    if (list->totalBytes() > kMaxBytes - bytes) return tooLarge();
+    bytes += list->totalBytes();
+  }
   if (total > kMaxDescriptors) return tooMany(total);
   auto joined = std::make_shared<DescriptorList>();
   joined->offsets_.reserve(total);

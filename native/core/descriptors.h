@@ -23,6 +23,8 @@ struct BlockLayout {
 class DescriptorList {
  public:
   static constexpr uint64_t kMaxDescriptors = uint64_t{1} << 22;
+  // Of one list, also when blocks repeat: a sum that wrapped around would fit any permit.
+  static constexpr uint64_t kMaxBytes = uint64_t{1} << 53;
 
   /** Blocks `ids[0..count)` of every part, part after part; `ids` null means 0, 1, 2, ... */
   static Status fromBlocks(std::shared_ptr<Memory> memory, const BlockLayout& layout, const uint32_t* ids,

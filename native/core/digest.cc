@@ -23,11 +23,6 @@ constexpr std::array<uint32_t, 256> makeTable() {
 }
 constexpr std::array<uint32_t, 256> kTable = makeTable();
 
-uint32_t tableCrc(uint32_t crc, const uint8_t* data, size_t bytes) {
-  for (size_t i = 0; i < bytes; ++i) crc = (crc >> 8) ^ kTable[(crc ^ data[i]) & 0xff];
-  return crc;
-}
-
 #if defined(__x86_64__)
 __attribute__((target("sse4.2"))) uint32_t instructionCrc(uint32_t crc, const uint8_t* data, size_t bytes) {
   uint64_t sum = crc;
@@ -45,11 +40,17 @@ const bool kHasInstruction = __builtin_cpu_supports("sse4.2") != 0;
 
 }  // namespace
 
+uint32_t crc32cByTable(uint32_t crc, const uint8_t* data, size_t bytes) {
+  crc = ~crc;
+  for (size_t i = 0; i < bytes; ++i) crc = (crc >> 8) ^ kTable[(crc ^ data[i]) & 0xff];
+  return ~crc;
+}
+
 uint32_t crc32c(uint32_t crc, const uint8_t* data, size_t bytes) {
 #if defined(__x86_64__)
   if (kHasInstruction) return ~instructionCrc(~crc, data, bytes);
 #endif
-  return ~tableCrc(~crc, data, bytes);
+  return crc32cByTable(crc, data, bytes);
 }
 
 Status digestOf(const DescriptorList& list, uint64_t first, uint64_t count, uint32_t* out) {

@@ -14,7 +14,7 @@
 namespace kvseam {
 
 struct EngineEvent {
-  enum class Kind : uint32_t { kConnected = 1, kPeerDown = 2, kNotification = 3 };
+  enum class Kind : uint32_t { kConnected = 1, kPeerDown = 2, kNotification = 3, kFault = 4 };  // kFault: look at the log of firings
   Kind kind = Kind::kNotification;
   uint32_t peer = 0;
   Status status;

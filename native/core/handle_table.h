@@ -61,10 +61,11 @@ class HandleTable {
     }
   }
 
+  /** Removes everything; what was handed out before stays invalid for ever. */
   void clear() {
-    entries_.clear();
-    free_.clear();
-    live_ = 0;
+    for (uint64_t index = 0; index < entries_.size(); ++index) {
+      if (entries_[index].value != nullptr) remove(uint64_t{entries_[index].generation} << kHandleIndexBits | index);
+    }
   }
 
  private:

@@ -74,7 +74,7 @@ bool validName(const std::string& name) {
   if (name.empty() || name.size() >= KVSEAM_NAME_MAX) return false;
   for (const char c : name) {
     const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-    if (!letter && std::strchr("._:@-", c) == nullptr) return false;
+    if (!letter && (c == '\0' || std::strchr("._:@-", c) == nullptr)) return false;  // strchr finds the end mark too
   }
   return true;
 }

@@ -41,7 +41,8 @@ uint64_t PermitBook::mint(const PermitTerms& terms, int64_t nowNs) {
   return slot.permit;
 }
 
-Status PermitBook::redeem(uint64_t permit, uint64_t path, uint32_t operation, uint64_t bytes, int64_t nowNs) {
+Status PermitBook::redeem(uint64_t permit, uint64_t path, uint32_t operation, uint64_t bytes, int64_t nowNs,
+                          uint32_t* workload) {
   const uint32_t index = static_cast<uint32_t>(permit & (kSlots - 1));
   Slot& slot = slots_[index];
   if (permit == 0 || slot.permit != permit) {
@@ -67,6 +68,7 @@ Status PermitBook::redeem(uint64_t permit, uint64_t path, uint32_t operation, ui
     ++counters_.refused;
     return refuse("the permit covers " + std::to_string(slot.terms.maxBytes) + " bytes and the transfer has " + std::to_string(bytes));
   }
+  if (workload != nullptr) *workload = slot.terms.workload;
   release(index);
   ++counters_.redeemed;
   return {};

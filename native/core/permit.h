@@ -15,6 +15,7 @@ struct PermitTerms {
   uint32_t operations = 0; // kvseam_op_kind bits
   uint64_t maxBytes = 0;
   int64_t expiresNs = 0;   // CLOCK_MONOTONIC
+  uint32_t workload = 0;   // class of the request as a number (FaultJudge::classHash); 0: not told
 };
 
 struct PermitCounters {
@@ -34,7 +35,8 @@ class PermitBook {
   /** 0 when all slots are taken by permits that have not expired. */
   uint64_t mint(const PermitTerms& terms, int64_t nowNs);
   /** Uses the permit up, unless it does not cover this transfer; then it stays as it was. */
-  Status redeem(uint64_t permit, uint64_t path, uint32_t operation, uint64_t bytes, int64_t nowNs);
+  Status redeem(uint64_t permit, uint64_t path, uint32_t operation, uint64_t bytes, int64_t nowNs,
+                uint32_t* workload = nullptr);
   /** True when the permit was outstanding. */
   bool revoke(uint64_t permit);
   /** A new epoch: every permit minted before it is void. */

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <chrono>
 #include <limits>
+#include <new>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -21,12 +22,14 @@ namespace kvseam {
 namespace {
 
 constexpr int64_t kForeverNs = std::numeric_limits<int64_t>::max();
-constexpr int64_t kRetryNs = 100'000;          // a refused post is tried again at the latest after this
+constexpr int64_t kRetryNs = 100'000;          // a refused post is tried again after this, then ever more rarely ...
+constexpr int64_t kMaxRetryNs = 3'200'000;     // ... but at least this often, and at once when something completes
 constexpr int64_t kNoFdPollNs = 200'000;       // back-off of a backend that has nothing to sleep on
 constexpr int64_t kSpinBeforeDueNs = 60'000;   // a sleeping thread wakes tens of microseconds late, so spin the last bit
 constexpr uint32_t kEventsAPoll = 256;
 constexpr uint32_t kCommandsALoop = 256;
-constexpr uint32_t kControlCommands = 256;     // room for connects beside two commands a slot
+constexpr uint32_t kMaxFaultChanges = 64;      // arming and disarming, waiting for the thread
+constexpr uint32_t kMaxConnects = 256;         // waiting for the thread to begin them
 
 void relax() {
 #if defined(__x86_64__)
@@ -36,6 +39,14 @@ void relax() {
 #endif
 }
 
+/** What a device may still write to is never given back: the object that holds it lives as long as the process. */
+void keepForever(std::shared_ptr<Progress> progress) {
+  static std::mutex mutex;
+  static auto* const kept = new std::vector<std::shared_ptr<Progress>>;  // leaked on purpose, reachable for leak checkers
+  const std::lock_guard<std::mutex> lock(mutex);
+  kept->push_back(std::move(progress));
+}
+
 }  // namespace
 
 Progress::Progress(std::shared_ptr<BackendHandle> backend, const ProgressOptions& options, WakeTarget* wake)
@@ -43,17 +54,17 @@ Progress::Progress(std::shared_ptr<BackendHandle> backend, const ProgressOptions
       options_(options),
       transfers_(options.maxTransfers),
       paths_(options.maxPaths),
-      // One submit and one cancel a slot, two records a slot: neither ring can be full.
-      commands_(size_t{options.maxTransfers} * 2 + kControlCommands),
+      // Waiting at once for a slot: a submit, its cancel and the late cancel of the transfer before; three records (settled,
+      // quarantined, quiesced). So neither ring can be full.
+      commands_(size_t{options.maxTransfers} * 3 + 1 + kMaxFaultChanges),
       completions_(size_t{options.maxTransfers} * 3 + 1),
       wake_(wake),
-      wheel_(options.maxTransfers, nowNs()) {}
+      api_(backend_->faults().innerApi()),
+      self_(backend_->faults().innerSelf()),
+      wheel_(options.maxTransfers, nowNs()),
+      held_(options.maxTransfers) {}
 
 Progress::~Progress() {
-  Command command{};
-  while (commands_.pop(&command)) {
-    if (command.kind == Command::kConnect) delete reinterpret_cast<ConnectRequest*>(command.argument);
-  }
   if (eventFd_ >= 0) ::close(eventFd_);
 }
 
@@ -64,7 +75,9 @@ Status Progress::start(std::shared_ptr<Progress> self) {
     started_ = true;
     // Detached, because a thread stuck inside a library must be left behind rather than waited for; stop() waits for
     // the exit flag with a bound, and `self` keeps this object alive for as long as the thread runs.
-    std::thread([self = std::move(self)] { self->run(); }).detach();
+    std::thread([self = std::move(self)]() mutable {
+      if (!self->run()) keepForever(std::move(self));
+    }).detach();
   } catch (const std::system_error& error) {
     started_ = false;
     return Status::local(KVSEAM_NO_MEMORY, std::string("no progress thread: ") + error.what());
@@ -87,17 +100,56 @@ void Progress::wakeThread() {
 
 bool Progress::connect(uint32_t peer, const std::string& name, uint64_t incarnation, const std::string& address,
                        int64_t deadlineNs) {
-  auto request = std::make_unique<ConnectRequest>(ConnectRequest{name, incarnation, address, deadlineNs});
-  if (!commands_.push({Command::kConnect, peer, reinterpret_cast<uint64_t>(request.get())})) return false;
-  [[maybe_unused]] ConnectRequest* const passedOn = request.release();
+  {
+    const std::lock_guard<std::mutex> lock(linkMutex_);
+    if (linkCommands_.size() >= kMaxConnects) return false;
+    linkCommands_.push_back({peer, true, name, incarnation, address, deadlineNs});
+    linkCommandsWaiting_.store(static_cast<uint32_t>(linkCommands_.size()), std::memory_order_release);
+  }
   wakeThread();
   return true;
 }
 
-bool Progress::disconnect(uint32_t peer) {
-  if (!commands_.push({Command::kDisconnect, peer, 0})) return false;
+void Progress::disconnect(uint32_t peer) {
+  {
+    const std::lock_guard<std::mutex> lock(linkMutex_);
+    linkCommands_.push_back({peer, false, {}, 0, {}, 0});
+    linkCommandsWaiting_.store(static_cast<uint32_t>(linkCommands_.size()), std::memory_order_release);
+  }
   wakeThread();
+}
+
+bool Progress::changeFaults(FaultChange change) {
+  {
+    const std::lock_guard<std::mutex> lock(faultMutex_);
+    if (faultChanges_.size() >= kMaxFaultChanges) return false;
+    faultChanges_.push_back(std::move(change));
+  }
+  send({Command::kFaults, 0, 0});
   return true;
+}
+
+void Progress::takeFaultChange() {
+  FaultChange change;
+  {
+    const std::lock_guard<std::mutex> lock(faultMutex_);
+    change = std::move(faultChanges_.front());
+    faultChanges_.pop_front();
+  }
+  if (change.arm) {
+    engageFaults(true);
+    backend_->faults().arm(std::move(change.plan));
+  } else {
+    backend_->faults().disarm(change.plan);
+  }
+}
+
+// The table is exchanged and not asked each time, so that nothing armed costs nothing.
+void Progress::engageFaults(bool engaged) {
+  FaultBackend& faults = backend_->faults();
+  faultsEngaged_ = engaged;
+  api_ = engaged ? faults.api() : faults.innerApi();
+  self_ = engaged ? faults.self() : faults.innerSelf();
 }
 
 Path* Progress::addPath(uint32_t* index) {
@@ -125,11 +177,11 @@ void Progress::detachWake() {
   wake_ = nullptr;
 }
 
-void Progress::run() {
+bool Progress::run() {
   pthread_setname_np(pthread_self(), "kvseam-progress");
   prctl(PR_SET_TIMERSLACK, 1'000UL);
   int64_t lastWorkNs = nowNs();
-  lastLoopNs_ = lastWorkNs;
+  lastLoopNs_.store(lastWorkNs, std::memory_order_relaxed);
   while (!stopping_.load(std::memory_order_acquire)) {
     const int64_t now = nowNs();
     noteLoop(now);
@@ -139,6 +191,10 @@ void Progress::run() {
     retryPosts(now, events != 0);
     wheel_.advance(now, [this, now](uint32_t slot) { expire(slot, now); });
     if (connecting_ != 0) expireConnects(now);
+    if (faultsEngaged_) {
+      if (backend_->faults().takeNotice()) pushEvent({EngineEvent::Kind::kFault, 0, {}, {}, 0, {}});
+      if (backend_->faults().idle()) engageFaults(false);
+    }
     if (wakeNeeded_) {
       wakeNeeded_ = false;
       wakeOwner();
@@ -152,66 +208,89 @@ void Progress::run() {
       sleep(now);
     }
   }
-  shutDown();
+  const bool quiet = shutDown();
   const std::lock_guard<std::mutex> lock(exitMutex_);
   exited_ = true;
   exitSignal_.notify_all();
+  return quiet;
 }
 
 // A gap in this loop delays every transfer that was in flight across it; that is our fault, not the path's.
 void Progress::noteLoop(int64_t nowNs) {
-  if (nowNs - lastLoopNs_ > kStallNs) {
+  if (nowNs - lastLoopNs_.load(std::memory_order_relaxed) > kStallNs) {
     lastStallEndNs_ = nowNs;
     counters_.stalls.fetch_add(1, std::memory_order_relaxed);
   }
-  lastLoopNs_ = nowNs;
+  lastLoopNs_.store(nowNs, std::memory_order_relaxed);
 }
 
 bool Progress::takeCommands() {
+  const bool links = linkCommandsWaiting_.load(std::memory_order_acquire) != 0;
+  if (links) takeLinkCommands();
   Command command{};
   uint32_t taken = 0;
   while (taken < kCommandsALoop && commands_.pop(&command)) {
     ++taken;
-    switch (command.kind) {
-      case Command::kSubmit:
-        begin(command.slot);
-        break;
-      case Command::kCancel:
-        abort(command.slot, static_cast<uint32_t>(command.argument));
-        break;
-      case Command::kConnect: {
-        const std::unique_ptr<ConnectRequest> request(reinterpret_cast<ConnectRequest*>(command.argument));
-        beginConnect(command.slot, *request);
-        break;
-      }
-      case Command::kDisconnect:
-        if (command.slot < links_.size() && links_[command.slot].known) {
-          (*backend_)->disconnect(backend_->self(), links_[command.slot].backendPeer);
-          links_[command.slot].up = false;
-        }
-        break;
-      default:
-        break;
+    if (command.kind == Command::kSubmit) {
+      begin(command.slot);
+    } else if (command.kind == Command::kCancel) {
+      abort(command.slot, command.generation);
+    } else {
+      takeFaultChange();
     }
   }
-  return taken != 0;
+  return links || taken != 0;
+}
+
+void Progress::takeLinkCommands() {
+  std::deque<LinkCommand> waiting;
+  {
+    const std::lock_guard<std::mutex> lock(linkMutex_);
+    waiting.swap(linkCommands_);
+    linkCommandsWaiting_.store(0, std::memory_order_relaxed);
+  }
+  for (const LinkCommand& command : waiting) {
+    if (command.connect) {
+      beginConnect(command);
+    } else if (command.peer < links_.size() && links_[command.peer].known) {
+      api_->disconnect(self_, links_[command.peer].backendPeer);
+      links_[command.peer].up = false;
+      failWaiting(command.peer);
+    }
+  }
 }
 
 void Progress::begin(uint32_t slot) {
   Transfer& transfer = transfers_[slot];
+  held_[slot] = transfer.generation;
   ++unquiesced_;
   const Path& path = *paths_[transfer.path];
   if (path.peer >= links_.size() || !links_[path.peer].up) {
     settle(slot, KVSEAM_PEER_DOWN, KVSEAM_BLAME_peer, 0, 0, kQuiescedFlag, nowNs());
     return;
   }
+  transfer.runs.clear();
   if (transfer.local != nullptr) {
-    DescriptorList::mergeRuns(*transfer.local, *transfer.remote, transfer.first, transfer.count, &transfer.runs);
-  } else {
-    transfer.runs.clear();
+    try {
+      DescriptorList::mergeRuns(*transfer.local, *transfer.remote, transfer.first, transfer.count, &transfer.runs);
+    } catch (const std::bad_alloc&) {
+      settle(slot, KVSEAM_NO_MEMORY, KVSEAM_BLAME_local, 0, 0, kQuiescedFlag, nowNs());
+      return;
+    }
   }
   wheel_.arm(slot, transfer.deadlineNs);
-  if (!refused_.empty() || !post(slot)) refused_.push_back(slot);
+  // Behind those of its own path that the backend refused, but behind no others.
+  if (refusedOnPath_.contains(transfer.path) || !post(slot)) {
+    refused_.push_back(slot);
+    ++refusedOnPath_[transfer.path];
+  }
+}
+
+/** Takes a transfer that the backend has not got out of the queue of those that wait for it. */
+void Progress::unrefuse(uint32_t slot) {
+  std::erase(refused_, slot);
+  const auto waiting = refusedOnPath_.find(transfers_[slot].path);
+  if (--waiting->second == 0) refusedOnPath_.erase(waiting);
 }
 
 /** False when the backend has no room now; every other refusal settles the transfer. */
@@ -230,8 +309,10 @@ bool Progress::post(uint32_t slot) {
   op.notify = transfer.notify.empty() ? nullptr : reinterpret_cast<const uint8_t*>(transfer.notify.data());
   op.notify_bytes = static_cast<uint32_t>(transfer.notify.size());
   op.deadline_ns = transfer.deadlineNs;
+  op.path = transfer.path;
+  op.workload = transfer.workload;
   transfer.postedNs = nowNs();
-  const kvseam_status status = (*backend_)->post(backend_->self(), &op);
+  const kvseam_status status = api_->post(self_, &op);
   if (status.code == KVSEAM_QUEUE_FULL) return false;
   if (status.code != KVSEAM_OK) {
     settle(slot, status.code, status.blame, status.backend_code, 0, kQuiescedFlag, nowNs());
@@ -244,34 +325,45 @@ bool Progress::post(uint32_t slot) {
 
 void Progress::retryPosts(int64_t nowNs, bool progressed) {
   if (refused_.empty() || (!progressed && nowNs < retryAtNs_)) return;
-  retryAtNs_ = nowNs + kRetryNs;
-  while (!refused_.empty()) {
-    const uint32_t slot = refused_.front();
-    if (transfers_[slot].state == TransferState::kQueued && !post(slot)) return;
-    refused_.pop_front();
+  std::deque<uint32_t> waiting;
+  waiting.swap(refused_);
+  refusedOnPath_.clear();
+  bool posted = false;
+  for (const uint32_t slot : waiting) {
+    const uint32_t path = transfers_[slot].path;
+    if (!refusedOnPath_.contains(path) && post(slot)) {
+      posted = true;
+      continue;
+    }
+    refused_.push_back(slot);
+    ++refusedOnPath_[path];
   }
+  retryDelayNs_ = posted || progressed ? kRetryNs : std::clamp(retryDelayNs_ * 2, kRetryNs, kMaxRetryNs);
+  retryAtNs_ = nowNs + retryDelayNs_;
 }
 
 void Progress::abort(uint32_t slot, uint32_t generation) {
+  if (held_[slot] != generation) return;  // it has quiesced; the slot may carry another transfer already
   Transfer& transfer = transfers_[slot];
-  if (transfer.generation != generation || transfer.cancelAsked) return;
+  if (transfer.cancelAsked) return;
   transfer.cancelAsked = true;
   if (transfer.state == TransferState::kQueued) {
-    std::erase(refused_, slot);
+    unrefuse(slot);
     settle(slot, KVSEAM_CANCELLED, KVSEAM_BLAME_cancelled, 0, 0, kQuiescedFlag, nowNs());
   } else if (transfer.state == TransferState::kPosted) {
     settle(slot, KVSEAM_CANCELLED, KVSEAM_BLAME_cancelled, 0, 0, kBytesUnknownFlag, nowNs());
-    (*backend_)->cancel(backend_->self(), token(slot));
+    api_->cancel(self_, token(slot));
   }
 }
 
-void Progress::beginConnect(uint32_t peer, const ConnectRequest& request) {
+void Progress::beginConnect(const LinkCommand& request) {
+  const uint32_t peer = request.peer;
   if (peer >= links_.size()) links_.resize(peer + 1);
   PeerLink& link = links_[peer];
   const kvseam_peer_info info{request.name.c_str(), request.incarnation,
                               reinterpret_cast<const uint8_t*>(request.address.data()),
                               static_cast<uint32_t>(request.address.size())};
-  const Status status((*backend_)->connect(backend_->self(), &info, &link.backendPeer));
+  const Status status(api_->connect(self_, &info, &link.backendPeer));
   if (!status.ok()) {
     pushEvent({EngineEvent::Kind::kConnected, peer, status, {}, 0, {}});
     return;
@@ -284,7 +376,8 @@ void Progress::beginConnect(uint32_t peer, const ConnectRequest& request) {
 
 uint32_t Progress::pollBackend() {
   kvseam_event events[kEventsAPoll];
-  const uint32_t count = (*backend_)->poll(backend_->self(), events, kEventsAPoll);
+  const uint32_t count = api_->poll(self_, events, kEventsAPoll);
+  if (count != 0) noteLoop(nowNs());  // the backend may have been stuck on the way to these events
   for (uint32_t i = 0; i < count; ++i) {
     const kvseam_event& event = events[i];
     switch (event.kind) {
@@ -324,7 +417,7 @@ uint32_t Progress::pollBackend() {
 
 void Progress::onCompletion(const kvseam_event& event) {
   const auto slot = static_cast<uint32_t>(event.token);
-  if (slot >= transfers_.size() || token(slot) != event.token) {
+  if (slot >= transfers_.size() || held_[slot] == 0 || token(slot) != event.token) {
     counters_.duplicateCompletions.fetch_add(1, std::memory_order_relaxed);
     return;
   }
@@ -337,6 +430,7 @@ void Progress::onCompletion(const kvseam_event& event) {
     if (transfer.quarantined) counters_.quarantined.fetch_sub(1, std::memory_order_relaxed);
     wheel_.disarm(slot);
     transfer.state = TransferState::kQuiesced;
+    held_[slot] = 0;
     --unquiesced_;
     CompletionRecord record;
     record.slot = slot;
@@ -353,28 +447,31 @@ void Progress::onPeerDown(uint32_t backendPeer, const Status& status) {
   PeerLink& link = links_[found->second];
   if (!link.up) return;
   link.up = false;
-  // Transfers the backend has not taken yet would wait for nothing.
-  for (auto it = refused_.begin(); it != refused_.end();) {
-    if (paths_[transfers_[*it].path]->peer == found->second) {
-      settle(*it, KVSEAM_PEER_DOWN, KVSEAM_BLAME_peer, 0, 0, kQuiescedFlag, nowNs());
-      it = refused_.erase(it);
-    } else {
-      ++it;
-    }
-  }
+  failWaiting(found->second);
   pushEvent({EngineEvent::Kind::kPeerDown, found->second, status, {}, 0, {}});
+}
+
+/** Transfers to a lost peer that the backend has not taken yet would wait for nothing. */
+void Progress::failWaiting(uint32_t peer) {
+  const std::deque<uint32_t> waiting = refused_;
+  for (const uint32_t slot : waiting) {
+    if (paths_[transfers_[slot].path]->peer != peer) continue;
+    unrefuse(slot);
+    settle(slot, KVSEAM_PEER_DOWN, KVSEAM_BLAME_peer, 0, 0, kQuiescedFlag, nowNs());
+  }
 }
 
 void Progress::expire(uint32_t slot, int64_t nowNs) {
   Transfer& transfer = transfers_[slot];
   switch (transfer.state) {
     case TransferState::kQueued:
-      std::erase(refused_, slot);
-      settle(slot, KVSEAM_TIMEOUT, KVSEAM_BLAME_local, 0, 0, kQuiescedFlag, nowNs);
+      // The backend never had room for it, so no byte of it was touched.
+      unrefuse(slot);
+      settle(slot, KVSEAM_QUEUE_FULL, KVSEAM_BLAME_local, 0, 0, kQuiescedFlag, nowNs);
       break;
     case TransferState::kPosted:
       settle(slot, KVSEAM_TIMEOUT, KVSEAM_BLAME_path, 0, 0, kBytesUnknownFlag, nowNs);
-      (*backend_)->cancel(backend_->self(), token(slot));
+      api_->cancel(self_, token(slot));
       break;
     case TransferState::kSettled: {
       transfer.quarantined = true;
@@ -396,7 +493,7 @@ void Progress::expireConnects(int64_t nowNs) {
     if (link.connectDeadlineNs == 0 || nowNs < link.connectDeadlineNs) continue;
     link.connectDeadlineNs = 0;
     --connecting_;
-    (*backend_)->disconnect(backend_->self(), link.backendPeer);
+    api_->disconnect(self_, link.backendPeer);
     pushEvent({EngineEvent::Kind::kConnected, peer,
                Status(KVSEAM_TIMEOUT, KVSEAM_BLAME_peer, "the peer did not answer the handshake in time"), {}, 0, {}});
   }
@@ -436,6 +533,7 @@ void Progress::settle(uint32_t slot, int32_t code, int32_t blame, int64_t backen
   }
   if ((flags & kQuiescedFlag) != 0) {
     transfer.state = TransferState::kQuiesced;
+    held_[slot] = 0;
     wheel_.disarm(slot);
     --unquiesced_;
     counters_.quiesced.fetch_add(1, std::memory_order_relaxed);
@@ -475,12 +573,13 @@ void Progress::sleep(int64_t now) {
   if (!refused_.empty()) wakeAt = std::min(wakeAt, retryAtNs_);
   if (connecting_ != 0) wakeAt = std::min(wakeAt, now + 10'000'000);
   int64_t backendAt = kForeverNs;
-  const bool busy = (*backend_)->arm(backend_->self(), &backendAt) != 0;
-  const int fd = (*backend_)->wait_fd(backend_->self());
+  const bool busy = api_->arm(self_, &backendAt) != 0;
+  const int fd = api_->wait_fd(self_);
   if (fd < 0 && unquiesced_ != 0) backendAt = std::min(backendAt, now + kNoFdPollNs);
   wakeAt = std::min(wakeAt, backendAt);
-  if (busy || !commands_.empty() || stopping_.load(std::memory_order_acquire) || backendAt - now < kSpinBeforeDueNs) {
-    sleeping_.store(false, std::memory_order_relaxed);
+  const bool commanded = !commands_.empty() || linkCommandsWaiting_.load(std::memory_order_acquire) != 0;
+  if (busy || commanded || stopping_.load(std::memory_order_acquire) || backendAt - now < kSpinBeforeDueNs) {
+    sleeping_.exchange(false, std::memory_order_acq_rel);
     return;
   }
   pollfd fds[2] = {{eventFd_, POLLIN, 0}, {fd, POLLIN, 0}};
@@ -491,42 +590,39 @@ void Progress::sleep(int64_t now) {
     timeout.tv_nsec = ns % 1'000'000'000;
   }
   counters_.sleeps.fetch_add(1, std::memory_order_relaxed);
+  lastLoopNs_.store(0, std::memory_order_relaxed);
   ppoll(fds, fd >= 0 ? 2 : 1, wakeAt == kForeverNs ? nullptr : &timeout, nullptr);
-  sleeping_.store(false, std::memory_order_relaxed);
+  // An exchange, not a store: the owner's exchange must stay visible to the next one (a store would break the chain).
+  sleeping_.exchange(false, std::memory_order_acq_rel);
   if ((fds[0].revents & POLLIN) != 0) {
     uint64_t count = 0;
     [[maybe_unused]] const ssize_t got = ::read(eventFd_, &count, sizeof(count));
   }
-  lastLoopNs_ = nowNs();  // time asleep is not a stall
+  // Time asleep is not a stall; being woken late is.
+  lastLoopNs_.store(std::min(nowNs(), std::max(now, wakeAt)), std::memory_order_relaxed);
 }
 
 // Everything ends: what the backend can stop quiesces, what it cannot stays pinned for the life of the process.
-void Progress::shutDown() {
+bool Progress::shutDown() {
   while (takeCommands()) {
   }
   for (uint32_t slot = 0; slot < transfers_.size(); ++slot) {
+    if (held_[slot] == 0) continue;
     const TransferState state = transfers_[slot].state;
     if (state == TransferState::kQueued) {
-      // Only slots that were handed over count; a slot being filled by the owner cannot exist while it waits in stop().
       settle(slot, KVSEAM_CLOSED, KVSEAM_BLAME_cancelled, 0, 0, kQuiescedFlag, nowNs());
     } else if (state == TransferState::kPosted) {
       settle(slot, KVSEAM_CLOSED, KVSEAM_BLAME_cancelled, 0, 0, kBytesUnknownFlag, nowNs());
-      (*backend_)->cancel(backend_->self(), token(slot));
+      api_->cancel(self_, token(slot));
     }
   }
   const int64_t stopBy = stopByNs_.load(std::memory_order_relaxed);
   while (unquiesced_ != 0 && nowNs() < stopBy) {
     if (pollBackend() == 0) std::this_thread::sleep_for(std::chrono::microseconds(50));
   }
-  const Status closed((*backend_)->close(backend_->self(), std::max(stopBy, nowNs() + 100'000'000)));
-  if (unquiesced_ != 0 || !closed.ok()) {
-    for (Transfer& transfer : transfers_) {
-      if (transfer.state != TransferState::kSettled) continue;
-      // Deliberate leak: hardware may still write there, so the memory must never be reused.
-      [[maybe_unused]] auto* const pinned = new std::shared_ptr<DescriptorList>[2]{transfer.local, transfer.remote};
-    }
-  }
+  const Status closed(api_->close(self_, std::max(stopBy, nowNs() + 100'000'000)));
   wakeOwner();
+  return unquiesced_ == 0 && closed.ok();
 }
 
 }  // namespace kvseam

@@ -64,10 +64,18 @@ class Progress {
   Status start(std::shared_ptr<Progress> self);
   Transfer& transfer(uint32_t slot) { return transfers_[slot]; }
   void submit(uint32_t slot) { send({Command::kSubmit, slot, 0}); }
+  /** At most once for each submit: the ring has room for no more. */
   void cancel(uint32_t slot, uint32_t generation) { send({Command::kCancel, slot, generation}); }
+  /** False when kMaxConnects wait already. */
   bool connect(uint32_t peer, const std::string& name, uint64_t incarnation, const std::string& address,
                int64_t deadlineNs);
-  bool disconnect(uint32_t peer);
+  void disconnect(uint32_t peer);
+  /** What is submitted after this returns meets the plan. False when too many changes wait. */
+  bool armFaults(const std::shared_ptr<FaultPlan>& plan) { return changeFaults({plan, true}); }
+  /** Retire the plan first. */
+  bool disarmFaults(const std::shared_ptr<FaultPlan>& plan) { return changeFaults({plan, false}); }
+  /** Has the thread look again at what waits for something other than the backend, such as a resumed fault. */
+  void nudge() { wakeThread(); }
   /** A path the progress thread may record into; stays valid for the life of the object. Null when full. */
   Path* addPath(uint32_t* index);
   Path* path(uint32_t index) const { return index < pathCount_ ? paths_[index].get() : nullptr; }
@@ -82,21 +90,34 @@ class Progress {
   /** Leaves the thread without the owner to wake; the owner may go away afterwards. */
   void detachWake();
   const ProgressCounters& counters() const { return counters_; }
+  /** How long the thread has been inside one turn of its loop; 0 while it sleeps. Long: it is stuck inside the backend. */
+  int64_t lagNs(int64_t nowNs) const {
+    if (sleeping_.load(std::memory_order_acquire)) return 0;
+    const int64_t last = lastLoopNs_.load(std::memory_order_relaxed);
+    return last == 0 || nowNs < last ? 0 : nowNs - last;
+  }
   uint64_t droppedNotifications() const { return events_.dropped(); }
   const ProgressOptions& options() const { return options_; }
 
  private:
   struct Command {
-    enum Kind : uint32_t { kSubmit, kCancel, kConnect, kDisconnect };
+    enum Kind : uint32_t { kSubmit, kCancel, kFaults };
     uint32_t kind;
-    uint32_t slot;  // or peer
-    uint64_t argument;
+    uint32_t slot;
+    uint32_t generation;
   };
-  struct ConnectRequest {
+  /** Rare, so these wait in a queue of their own and never take a submit's place in the ring. */
+  struct LinkCommand {
+    uint32_t peer;
+    bool connect;  // false: disconnect
     std::string name;
     uint64_t incarnation;
     std::string address;
     int64_t deadlineNs;
+  };
+  struct FaultChange {
+    std::shared_ptr<FaultPlan> plan;
+    bool arm;
   };
   struct PeerLink {
     uint32_t backendPeer = 0;
@@ -106,17 +127,24 @@ class Progress {
   };
 
   void send(const Command& command);
+  bool changeFaults(FaultChange change);
+  void takeFaultChange();
+  void engageFaults(bool engaged);
   void wakeThread();
-  void run();
+  /** Until stop(); says whether everything has quiesced. */
+  bool run();
   bool takeCommands();
+  void takeLinkCommands();
   void begin(uint32_t slot);
   bool post(uint32_t slot);
+  void unrefuse(uint32_t slot);
   void retryPosts(int64_t nowNs, bool progressed);
   void abort(uint32_t slot, uint32_t generation);
-  void beginConnect(uint32_t peer, const ConnectRequest& request);
+  void beginConnect(const LinkCommand& request);
   uint32_t pollBackend();
   void onCompletion(const kvseam_event& event);
   void onPeerDown(uint32_t backendPeer, const Status& status);
+  void failWaiting(uint32_t peer);
   void expire(uint32_t slot, int64_t nowNs);
   void expireConnects(int64_t nowNs);
   void settle(uint32_t slot, int32_t code, int32_t blame, int64_t backendCode, uint64_t bytes, uint32_t flags,
@@ -126,8 +154,8 @@ class Progress {
   void wakeOwner();
   void noteLoop(int64_t nowNs);
   void sleep(int64_t nowNs);
-  void shutDown();
-  uint64_t token(uint32_t slot) const { return uint64_t{transfers_[slot].generation} << 32 | slot; }
+  bool shutDown();
+  uint64_t token(uint32_t slot) const { return uint64_t{held_[slot]} << 32 | slot; }
 
   std::shared_ptr<BackendHandle> backend_;
   const ProgressOptions options_;
@@ -136,6 +164,11 @@ class Progress {
   std::atomic<uint32_t> pathCount_{0};
   SpscRing<Command> commands_;
   SpscRing<CompletionRecord> completions_;
+  std::mutex linkMutex_;
+  std::deque<LinkCommand> linkCommands_;
+  std::atomic<uint32_t> linkCommandsWaiting_{0};
+  std::mutex faultMutex_;
+  std::deque<FaultChange> faultChanges_;  // one for each kFaults in the ring, which keeps them in order with the submits
   EventQueue events_;
   ProgressCounters counters_;
 
@@ -145,17 +178,25 @@ class Progress {
   std::atomic<bool> sleeping_{false};
   std::atomic<bool> stopping_{false};
   std::atomic<int64_t> stopByNs_{0};
+  std::atomic<int64_t> lastLoopNs_{0};  // written by the progress thread at every turn of its loop
   int eventFd_ = -1;
 
   // Progress thread only.
+  const kvseam_backend_api* api_;  // the backend itself, or the fault layer around it while that has work
+  kvseam_backend* self_;
+  bool faultsEngaged_ = false;
   TimerWheel wheel_;
+  // Generation of a slot from the moment its submit is taken until it has quiesced, else 0. A late cancel or a duplicate
+  // completion is told by this: the slot itself belongs to the owner again and must not even be read.
+  std::vector<uint32_t> held_;
   std::vector<PeerLink> links_;
   std::unordered_map<uint32_t, uint32_t> peerOfBackend_;
   std::deque<uint32_t> refused_;  // the backend's queue was full; posted again when it moves
+  std::unordered_map<uint32_t, uint32_t> refusedOnPath_;  // a full path must not hold up the others
   int64_t retryAtNs_ = 0;
+  int64_t retryDelayNs_ = 0;
   uint32_t connecting_ = 0;
   uint32_t unquiesced_ = 0;
-  int64_t lastLoopNs_ = 0;
   int64_t lastStallEndNs_ = 0;
   bool wakeNeeded_ = false;
 

@@ -40,9 +40,14 @@ Status Region::revoke() {
     return Status::local(KVSEAM_REGION_BUSY, "region '" + name() + "' has " + std::to_string(transfers) +
                                                  " transfer(s) in flight; wait for `quiesced` or pass { drainMs }");
   }
+  withdrawNow();
+  return {};
+}
+
+void Region::withdrawNow() {
+  if (!live()) return;
   withdraw();
   (*backend_)->revoke_memory(backend_->self(), &memory_);
-  return {};
 }
 
 Status Region::exportKey(std::string* out) const {

@@ -61,8 +61,10 @@ class Region : public Memory {
   /** Number of the region within its agent; never used twice, so it is the generation as well. */
   uint64_t serial() const { return serial_; }
   uint8_t* data() const { return static_cast<uint8_t*>(memory_.address); }
-  /** Peers and new transfers are refused from now on; the bytes stay until the last share is gone. */
+  /** Peers and new transfers are refused from now on; the bytes stay until the last share is gone. Busy: unchanged. */
   Status revoke();
+  /** The same whatever is in flight: for the end of the agent. */
+  void withdrawNow();
   Status exportKey(std::string* out) const;
 
   /** Regions of this process that have not been freed yet; a leak check reads it. */

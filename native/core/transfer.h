@@ -27,6 +27,7 @@ struct Transfer {
   uint32_t generation = 0;
   uint32_t path = 0;
   uint32_t operation = 0;
+  uint32_t workload = 0;  // class of the request, see PermitTerms
   std::shared_ptr<DescriptorList> local;
   std::shared_ptr<DescriptorList> remote;
   uint64_t first = 0;

@@ -82,6 +82,8 @@ export class Agent {
   #closing: Promise<void> | undefined
   /** @internal Called when a peer is gone. */
   onPeerDown: (peer: Peer, error: Error | undefined) => void = () => {}
+  /** @internal Called when an injected fault wants something of this thread. */
+  onFault: () => void = () => {}
 
   /** @internal Use `seam.agent()`. */
   constructor(gate: number, backend: string, name: string, options: AgentOptions = {}) {
@@ -347,6 +349,9 @@ export class Agent {
         this.onPeerDown(peer, event.error)
         break
       }
+      case 'fault':
+        this.onFault()
+        break
     }
   }
 

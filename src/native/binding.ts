@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { type Blame, SEAM_ERROR_CODES, SeamError, type SeamErrorCode } from '../errors.js'
 
 /** Must equal kBindingVersion in native/addon/addon.cc. */
-const BINDING_VERSION = 1
+const BINDING_VERSION = 2
 
 /** Numbers of kvseam_op_kind in native/core/backend.h. */
 export const OPERATION = { read: 1, write: 2, notify: 4 } as const
@@ -74,6 +74,7 @@ export type NativeEvent =
   | { kind: 'connected'; peer: number; error?: Error }
   | { kind: 'peer-down'; peer: number; error?: Error }
   | { kind: 'notification'; peer: number; name: string; data: Uint8Array }
+  | { kind: 'fault'; peer: number }
 
 export interface AgentCounters {
   posted: number
@@ -101,6 +102,47 @@ export interface GateCounters {
   epoch: number
 }
 
+/** Where the text of fault rules is wrong. */
+export interface NativeFaultError {
+  line: number
+  column: number
+  message: string
+  source: string
+  caret: number
+}
+
+export type NativeFaultPlan =
+  | { plan: number; seed: string; seedGiven: boolean; kills: boolean }
+  | { error: NativeFaultError }
+
+export interface NativeFiring {
+  rule: number
+  step: number
+  path: string
+  op: string
+  seq: number
+  action: string
+  value: number
+}
+
+export interface NativeRuleReport {
+  text: string
+  line: number
+  column: number
+  known: boolean
+  matched: number
+  fired: number
+  paused: number
+}
+
+export interface NativeFaultCheck {
+  delayNs: number
+  blockNs: number
+  lateNs: number
+  outcome: 'error' | 'drop' | 'lose' | 'late' | null
+  error?: Error
+}
+
 /** The addon's functions. Handles are numbers with a generation; a stale one is refused, never misread. */
 export interface Binding {
   bindingVersion: number
@@ -110,7 +152,7 @@ export interface Binding {
 
   openGate(): number
   closeGate(gate: number): void
-  mint(gate: number, pathKey: number, operations: number, maxBytes: number, ttlNs: number): number
+  mint(gate: number, pathKey: number, operations: number, maxBytes: number, ttlNs: number, workload?: number): number
   revoke(gate: number, permit: number): boolean
   advanceEpoch(gate: number): number
   gateCounters(gate: number): GateCounters
@@ -126,6 +168,7 @@ export interface Binding {
   peerInfo(agent: number, peer: number): NativePeerInfo | null
   addPath(agent: number, localRail: number, peer: number, remoteRail: number): number
   pathKey(agent: number, path: number): number
+  progressLag(agent: number): number
   agentCounters(agent: number): AgentCounters
 
   allocate(agent: number, bytes: number, name: string): number
@@ -176,6 +219,18 @@ export interface Binding {
   histogram(agent: number, path: number, operation: number, phase: number, out: Float64Array): number
   pathCounters(agent: number, path: number): { bytes: number; succeeded: number; failed: number }
   measureMemcpy(fromAgent: number, fromList: number, toAgent: number, toList: number, rounds: number): number
+
+  makeFaultPlan(text: string): NativeFaultPlan
+  workloadNumber(name: string): number
+  armFaults(agent: number, plan: number, allowReal: boolean): void
+  retireFaults(plan: number): void
+  disarmFaults(agent: number, plan: number): void
+  freeFaults(plan: number): void
+  resumeFaults(plan: number, rule: number): boolean
+  nudge(agent: number): void
+  faultReport(plan: number): { lost: number; rules: NativeRuleReport[] }
+  takeFirings(plan: number, most: number): NativeFiring[]
+  checkFaults(plan: number, op: string, path: string, bytes: number, workload: string): NativeFaultCheck | null
 }
 
 /** Codes in the order of KVSEAM_CODES in native/core/backend.h. */

@@ -151,11 +151,13 @@ export class Completions {
     const code = NATIVE_CODES[records[at + RECORD.code]!] ?? 'KVSEAM_TRANSFER_FAILED'
     const blame = NATIVE_BLAMES[records[at + RECORD.blame]!] ?? 'local'
     const backendCode = records[at + RECORD.backendCode]!
+    const bytes = records[at + RECORD.bytes]! // moved before it failed; the destination is dirty
     const detail = backendCode === 0 ? '' : this.#binding.describe(this.#agent, backendCode)
     const facts = {
       agent: this.#agentName,
       totalNs: records[at + RECORD.totalNs]!,
       bytesUnknown: (flags & FLAG.bytesUnknown) !== 0,
+      ...(bytes === 0 ? {} : { bytes }),
       selfDelayed: (flags & FLAG.selfDelayed) !== 0,
       ...(backendCode === 0 ? {} : { backendCode, backendText: detail }),
     }

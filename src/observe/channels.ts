@@ -10,3 +10,5 @@ export const sampleChannel = channel('kvseam:sample')
 export const pathStateChannel = channel('kvseam:path:state')
 /** Payload: `{ agent, peer, incarnation, error }`. */
 export const peerDownChannel = channel('kvseam:peer:down')
+/** Payload: the firing of an injected fault, `{ rule, step, path, op, seq, action, value, seed }`. */
+export const faultChannel = channel('kvseam:fault')

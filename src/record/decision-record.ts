@@ -18,6 +18,8 @@ export interface DecisionRecord {
   readonly profile: string
   /** Where the paths' figures come from: `mock`, `emulated` or `real`. */
   readonly label: string
+  /** Faults were being injected: the figures say how the software copes, not how the paths are. */
+  readonly faulted: boolean
   readonly req: {
     readonly id: string | null
     readonly class: string
@@ -38,6 +40,7 @@ export interface TransitionRecord {
   readonly seq: number
   readonly tUs: number
   readonly epoch: string
+  readonly faulted: boolean
   readonly path: string
   readonly from: string
   readonly to: string
@@ -51,6 +54,7 @@ export interface RecordContext {
   readonly epoch: string
   readonly profile: string
   readonly label: string
+  readonly faulted: boolean
 }
 
 export function decisionRecord(
@@ -70,6 +74,7 @@ export function decisionRecord(
     epoch: context.epoch,
     profile: context.profile,
     label: context.label,
+    faulted: context.faulted,
     req: {
       id: request.requestId,
       class: request.workload.name,
@@ -92,6 +97,7 @@ export function transitionRecord(context: RecordContext, path: string, transitio
     seq: context.seq,
     tUs: context.tUs,
     epoch: context.epoch,
+    faulted: context.faulted,
     path,
     from: transition.from,
     to: transition.to,

@@ -133,6 +133,7 @@ void revokeMemory(kvseam_backend* self, kvseam_memory* memory) {
 void deregisterMemory(kvseam_backend* self, kvseam_memory* memory) {
   const std::unique_ptr<MemoryHandle> handle(static_cast<MemoryHandle*>(memory->handle));
   self->ledger->release(handle->slot);
+  handle->mapping->discard();
   memory->handle = nullptr;
 }
 

@@ -162,7 +162,9 @@ void MockEngine::finish(uint32_t index, Code code, Blame blame, int64_t backendC
 
 uint32_t MockEngine::advance(int64_t nowNs, kvseam_event* out, uint32_t max) {
   uint64_t budget = kTurnBudgetBytes;
-  for (Rail& rail : rails_) turnRail(&rail, nowNs, &budget);
+  // Another rail begins each time: one that could use up every turn must not starve the rest.
+  firstRail_ = (firstRail_ + 1) % rails_.size();
+  for (size_t i = 0; i < rails_.size(); ++i) turnRail(&rails_[(firstRail_ + i) % rails_.size()], nowNs, &budget);
   while (!due_.empty() && due_.top().atNs <= nowNs) {
     const Due due = due_.top();
     due_.pop();

@@ -72,6 +72,7 @@ class MockEngine {
   std::priority_queue<Due, std::vector<Due>, std::greater<>> due_;
   std::vector<kvseam_event> done_;  // completions not yet handed out
   size_t doneAt_ = 0;
+  size_t firstRail_ = 0;
   uint64_t copiedBytes_ = 0;
   uint64_t active_ = 0;
   uint64_t serial_ = 0;

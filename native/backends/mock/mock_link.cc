@@ -12,6 +12,8 @@
 #include <cstring>
 #include <utility>
 
+#include "../../core/metadata.h"
+
 namespace kvseam::mock {
 
 namespace {
@@ -217,7 +219,7 @@ void Links::readIncoming(int fd) {
     const std::string payload = got == 0 ? std::string() : std::string(buffer + sizeof(Header), static_cast<size_t>(got) - sizeof(Header));
     bool keep = got != 0;
     if (keep && header.kind == kHello && link.incarnation == 0) {
-      keep = header.expected == incarnation_ && header.incarnation != 0 && !payload.empty() && payload.size() < KVSEAM_NAME_MAX;
+      keep = header.expected == incarnation_ && header.incarnation != 0 && validName(payload);
       link.name = payload;
       link.incarnation = header.incarnation;
       const std::string welcome = frame(kWelcome, incarnation_, header.incarnation, nullptr, 0);

@@ -79,6 +79,10 @@ Status Mapping::open(int32_t pid, int32_t fd, uint64_t inode, uint64_t bytes, st
   return status;
 }
 
+void Mapping::discard() {
+  if (fd_ >= 0) fallocate(fd_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(bytes_));
+}
+
 Ledger::Ledger(std::unique_ptr<Mapping> mapping) : mapping_(std::move(mapping)) {
   free_.reserve(kSlots);
   for (uint32_t i = kSlots; i != 0; --i) free_.push_back(i - 1);

@@ -25,6 +25,9 @@ class Mapping {
   /** Maps the memfd `fd` of process `pid`; the inode and the seals prove that it is the one that was offered. */
   static Status open(int32_t pid, int32_t fd, uint64_t inode, uint64_t bytes, std::unique_ptr<Mapping>* out);
 
+  /** Gives the pages back although peers may still map them; they read zeros from then on. */
+  void discard();
+
   uint8_t* data() const { return data_; }
   uint64_t bytes() const { return bytes_; }
   int fd() const { return fd_; }

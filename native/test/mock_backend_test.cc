@@ -1,0 +1,410 @@
+// The mock moves real bytes between real regions, in one process and between two, under its model of rate and latency.
+#include "../backends/mock/mock_backend.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <numeric>
+#include <random>
+#include <thread>
+
+#include "../core/digest.h"
+#include "engine_for_test.h"
+
+extern char** environ;
+
+namespace kvseam {
+namespace {
+
+constexpr uint64_t kBlock = 4096;
+constexpr uint32_t kBlocks = 256;
+
+kvseam_rail rail(const char* name, uint64_t bytesPerSecond, int64_t latencyNs) {
+  kvseam_rail out{};
+  std::strcpy(out.name, name);
+  out.bytes_per_second = bytesPerSecond;
+  out.base_latency_ns = latencyNs;
+  return out;
+}
+
+void fill(uint8_t* data, uint64_t bytes, uint64_t seed) {
+  std::mt19937_64 random(seed);
+  for (uint64_t i = 0; i + 8 <= bytes; i += 8) {
+    const uint64_t word = random();
+    std::memcpy(data + i, &word, 8);
+  }
+}
+
+std::vector<uint32_t> shuffled(uint32_t count, uint32_t seed) {
+  std::vector<uint32_t> ids(count);
+  std::iota(ids.begin(), ids.end(), 0U);
+  std::shuffle(ids.begin(), ids.end(), std::mt19937(seed));
+  return ids;
+}
+
+/** Two agents of this process over the mock, `a` connected to `b`. */
+struct Agents {
+  explicit Agents(const std::vector<kvseam_rail>& rails = {})
+      : book(newBook()), b(mock::api(), "b", book, 2, {}, rails), a(mock::api(), "a", book, 1, {}, rails) {
+    there = b.allocate(kBlocks * kBlock, "pool");
+    here = a.allocate(kBlocks * kBlock, "pool");
+    fill(b.data(there), kBlocks * kBlock, 1);
+    fill(a.data(here), kBlocks * kBlock, 2);
+    peer = a.connect(b);
+  }
+  PostRequest request(uint32_t operation, const std::vector<uint32_t>& local, const std::vector<uint32_t>& remote, uint32_t railNumber = 0) {
+    PostRequest out;
+    out.path = a.path(railNumber, peer, railNumber);
+    out.operation = operation;
+    out.localList = a.localList(here, kBlock, local);
+    out.remoteList = a.remoteList(peer, "pool", kBlock, remote);
+    return out;
+  }
+
+  std::shared_ptr<PermitBook> book;
+  Engine b;
+  Engine a;
+  uint64_t there = 0;
+  uint64_t here = 0;
+  uint32_t peer = 0;
+};
+
+class MockBytes : public ::testing::TestWithParam<uint32_t> {};
+
+TEST_P(MockBytes, ArriveWhereTheyShouldAndNowhereElse) {
+  const bool reading = GetParam() == KVSEAM_OP_READ;
+  Agents agents;
+  std::vector<uint32_t> local = shuffled(kBlocks, 3);
+  std::vector<uint32_t> remote = shuffled(kBlocks, 4);
+  local.resize(100);
+  remote.resize(100);
+  uint8_t* const from = reading ? agents.b.data(agents.there) : agents.a.data(agents.here);
+  uint8_t* const to = reading ? agents.a.data(agents.here) : agents.b.data(agents.there);
+  const std::vector<uint8_t> source(from, from + kBlocks * kBlock);
+  std::vector<uint8_t> expected(to, to + kBlocks * kBlock);
+  for (size_t i = 0; i < local.size(); ++i) {
+    const uint32_t in = reading ? remote[i] : local[i];
+    const uint32_t out = reading ? local[i] : remote[i];
+    std::memcpy(expected.data() + out * kBlock, source.data() + in * kBlock, kBlock);
+  }
+  const uint64_t transfer = agents.a.mustPost(agents.request(GetParam(), local, remote));
+  ASSERT_TRUE(agents.a.quiesced(transfer));
+  EXPECT_EQ(agents.a.endings[transfer].outcome.code, KVSEAM_OK);
+  EXPECT_EQ(agents.a.endings[transfer].outcome.bytes, 100 * kBlock);
+  EXPECT_EQ(std::memcmp(to, expected.data(), expected.size()), 0);
+  EXPECT_EQ(std::memcmp(from, source.data(), source.size()), 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(BothWays, MockBytes, ::testing::Values(KVSEAM_OP_READ, KVSEAM_OP_WRITE),
+                         [](const auto& it) { return it.param == KVSEAM_OP_READ ? "Read" : "Write"; });
+
+TEST(Mock, ZeroBytesAndOneByteAreTransfersToo) {
+  Agents agents;
+  const double offsets[] = {7, 100};
+  const double lengths[] = {1, 0};
+  std::shared_ptr<DescriptorList> list;
+  uint64_t local = 0;
+  uint64_t remote = 0;
+  ASSERT_TRUE(DescriptorList::fromRuns(*agents.a.agent().region(agents.here), offsets, lengths, 2, &list).ok());
+  ASSERT_TRUE(agents.a.agent().addList(list, &local).ok());
+  ASSERT_TRUE(DescriptorList::fromRuns(agents.a.agent().remoteRegion(agents.peer, "pool"), offsets, lengths, 2, &list).ok());
+  ASSERT_TRUE(agents.a.agent().addList(list, &remote).ok());
+  PostRequest request = agents.request(KVSEAM_OP_READ, {}, {});
+  const uint64_t nothing = agents.a.mustPost(request);
+  ASSERT_TRUE(agents.a.quiesced(nothing));
+  EXPECT_EQ(agents.a.endings[nothing].outcome.code, KVSEAM_OK);
+  EXPECT_EQ(agents.a.endings[nothing].outcome.bytes, 0U);
+  request.localList = local;
+  request.remoteList = remote;
+  const uint64_t one = agents.a.mustPost(request);
+  ASSERT_TRUE(agents.a.quiesced(one));
+  EXPECT_EQ(agents.a.endings[one].outcome.bytes, 1U);
+  EXPECT_EQ(agents.a.data(agents.here)[7], agents.b.data(agents.there)[7]);
+}
+
+TEST(Mock, AWithdrawnRegionIsStaleAndItsMemoryComesBack) {
+  Agents agents;
+  const PostRequest request = agents.request(KVSEAM_OP_READ, {0, 1}, {0, 1});
+  ASSERT_TRUE(agents.a.quiesced(agents.a.mustPost(request)));
+  const std::vector<uint8_t> before(agents.a.data(agents.here), agents.a.data(agents.here) + kBlocks * kBlock);
+  // The reader's mapping of it is still there, and must not hold the pages.
+  const auto imported = agents.a.agent().remoteRegion(agents.peer, "pool");
+  ASSERT_TRUE(agents.b.agent().closeRegion(agents.there).ok());
+  const uint64_t stale = agents.a.mustPost(request);
+  ASSERT_TRUE(agents.a.quiesced(stale));
+  EXPECT_EQ(agents.a.endings[stale].outcome.code, KVSEAM_STALE_REGION);
+  EXPECT_EQ(agents.a.endings[stale].outcome.blame, KVSEAM_BLAME_peer);
+  EXPECT_EQ(std::memcmp(agents.a.data(agents.here), before.data(), before.size()), 0);
+  auto* const pages = static_cast<uint8_t*>(imported->backendMemory().address);
+  unsigned char resident[kBlocks];
+  ASSERT_EQ(mincore(pages, kBlocks * kBlock, resident), 0);
+  EXPECT_EQ(std::count_if(resident, resident + kBlocks, [](unsigned char page) { return (page & 1) != 0; }), 0);
+  // Written anew under the old name, it is another region: the old lists stay stale.
+  agents.b.allocate(kBlocks * kBlock, "pool");
+  const uint64_t still = agents.a.mustPost(request);
+  ASSERT_TRUE(agents.a.quiesced(still));
+  EXPECT_EQ(agents.a.endings[still].outcome.code, KVSEAM_STALE_REGION);
+  agents.a.connect(agents.b);
+  const uint64_t fresh = agents.a.mustPost(agents.request(KVSEAM_OP_READ, {0}, {0}));
+  ASSERT_TRUE(agents.a.quiesced(fresh));
+  EXPECT_EQ(agents.a.endings[fresh].outcome.code, KVSEAM_OK);
+}
+
+TEST(Mock, KeysAreNeverUsedTwice) {
+  Agents agents;
+  std::vector<std::string> keys;
+  for (int i = 0; i < 200; ++i) {
+    const uint64_t region = agents.b.allocate(64, "again");
+    std::string key;
+    ASSERT_TRUE((*agents.b.agent().region(region))->exportKey(&key).ok());
+    EXPECT_EQ(std::count(keys.begin(), keys.end(), key), 0);
+    keys.push_back(key);
+    ASSERT_TRUE(agents.b.agent().closeRegion(region).ok());
+  }
+}
+
+TEST(Mock, ANotificationComesAfterTheBytesAreVisible) {
+  Agents agents;
+  for (uint32_t round = 0; round < 50; ++round) {
+    fill(agents.a.data(agents.here), kBlocks * kBlock, 100 + round);
+    PostRequest request = agents.request(KVSEAM_OP_WRITE, shuffled(kBlocks, round), shuffled(kBlocks, round + 1));
+    request.notify = "done " + std::to_string(round);
+    const uint64_t transfer = agents.a.mustPost(request);
+    ASSERT_TRUE(agents.b.until([&] { return agents.b.events.size() == round + 1; }));
+    EXPECT_EQ(agents.b.events.back().data, request.notify);
+    EXPECT_EQ(agents.b.events.back().name, "a");
+    uint32_t sent = 0;
+    uint32_t arrived = 0;
+    ASSERT_TRUE(digestOf(**agents.a.agent().list(request.localList), 0, kBlocks, &sent).ok());
+    std::shared_ptr<DescriptorList> list;
+    const std::vector<uint32_t> ids = shuffled(kBlocks, round + 1);
+    ASSERT_TRUE(DescriptorList::fromBlocks(*agents.b.agent().region(agents.there), {0, 0, 1, kBlock}, ids.data(), ids.size(), &list).ok());
+    ASSERT_TRUE(digestOf(*list, 0, kBlocks, &arrived).ok());
+    EXPECT_EQ(sent, arrived);
+    ASSERT_TRUE(agents.a.quiesced(transfer));
+  }
+}
+
+TEST(Mock, PromisesNoOrderAShortTransferOvertakesALongOne) {
+  // A modelled rate, so that the long one is sure to be under way when the short one comes.
+  Agents agents({rail("slow", 4'000'000, 0)});
+  const uint64_t large = agents.a.mustPost(agents.request(KVSEAM_OP_READ, shuffled(kBlocks, 1), shuffled(kBlocks, 2)));
+  const uint64_t small = agents.a.mustPost(agents.request(KVSEAM_OP_READ, {0}, {0}));
+  ASSERT_TRUE(agents.a.quiesced(small));
+  EXPECT_EQ(agents.a.endings[large].settled, 0);
+  ASSERT_TRUE(agents.a.quiesced(large));
+}
+
+TEST(Mock, ABusyRailDoesNotStarveAnother) {
+  Agents agents;
+  std::vector<uint64_t> flood;
+  PostRequest whole = agents.request(KVSEAM_OP_READ, shuffled(kBlocks, 1), shuffled(kBlocks, 2), 0);
+  for (int i = 0; i < 400; ++i) flood.push_back(agents.a.mustPost(whole));
+  const uint64_t small = agents.a.mustPost(agents.request(KVSEAM_OP_READ, {0}, {0}, 1));
+  ASSERT_TRUE(agents.a.quiesced(flood.back()));
+  for (const uint64_t transfer : flood) ASSERT_TRUE(agents.a.quiesced(transfer));
+  ASSERT_TRUE(agents.a.quiesced(small));
+  // 400 MiB were queued before it, and it is a single page on a rail of its own.
+  int64_t last = 0;
+  for (const uint64_t transfer : flood) last = std::max(last, agents.a.endings[transfer].outcome.totalNs);
+  EXPECT_LT(agents.a.endings[small].outcome.totalNs, last / 2);
+}
+
+TEST(Mock, KeepsToItsRateAndLatency) {
+  constexpr int64_t kLatency = 5 * kMillisecond;
+  Agents agents({rail("paced", 20'000'000, kLatency / 2)});
+  const uint64_t page = agents.a.mustPost(agents.request(KVSEAM_OP_READ, {0}, {0}));
+  ASSERT_TRUE(agents.a.quiesced(page));
+  EXPECT_GE(agents.a.endings[page].outcome.wireNs, kLatency);
+  EXPECT_LT(agents.a.endings[page].outcome.wireNs, kLatency + 500 * kMillisecond);
+  // 1 MiB at 20 MB/s is 52 ms.
+  const uint64_t pool = agents.a.mustPost(agents.request(KVSEAM_OP_READ, shuffled(kBlocks, 1), shuffled(kBlocks, 2)));
+  ASSERT_TRUE(agents.a.quiesced(pool));
+  EXPECT_GE(agents.a.endings[pool].outcome.wireNs, kLatency + 52 * kMillisecond);
+  EXPECT_LT(agents.a.endings[pool].outcome.wireNs, kLatency + 52 * kMillisecond + kSecond);
+}
+
+TEST(Mock, CancelStopsAPacedTransferAndTouchesNothingAfterwards) {
+  Agents agents({rail("slow", 2'000'000, 0)});
+  const uint64_t transfer = agents.a.mustPost(agents.request(KVSEAM_OP_READ, shuffled(kBlocks, 1), shuffled(kBlocks, 2)));
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  ASSERT_TRUE(agents.a.agent().cancel(transfer).ok());
+  ASSERT_TRUE(agents.a.quiesced(transfer));
+  EXPECT_EQ(agents.a.endings[transfer].outcome.code, KVSEAM_CANCELLED);
+  const std::vector<uint8_t> then(agents.a.data(agents.here), agents.a.data(agents.here) + kBlocks * kBlock);
+  std::this_thread::sleep_for(std::chrono::milliseconds(60));
+  EXPECT_EQ(std::memcmp(agents.a.data(agents.here), then.data(), then.size()), 0);
+  EXPECT_TRUE(agents.a.agent().closeRegion(agents.here).ok());
+}
+
+TEST(Mock, AnAgentThatClosesIsAPeerThatIsDown) {
+  auto agents = std::make_unique<Agents>();
+  Engine third(mock::api(), "third", agents->book, 3);
+  const uint32_t closing = third.connect(agents->a);
+  const uint32_t staying = third.connect(agents->b);
+  const uint64_t region = third.allocate(kBlock, "pool");
+  ASSERT_TRUE(agents->a.agent().close(kSecond).ok());
+  ASSERT_TRUE(third.until([&] { return third.agent().peer(closing)->gone; }));
+  EXPECT_FALSE(third.agent().peer(staying)->gone);
+  PostRequest request;
+  request.path = third.path(0, staying, 0);
+  request.operation = KVSEAM_OP_READ;
+  request.localList = third.localList(region, kBlock, {0});
+  request.remoteList = third.remoteList(staying, "pool", kBlock, {5});
+  const uint64_t transfer = third.mustPost(request);
+  ASSERT_TRUE(third.quiesced(transfer));
+  EXPECT_EQ(third.endings[transfer].outcome.code, KVSEAM_OK);
+  EXPECT_EQ(std::memcmp(third.data(region), agents->b.data(agents->there) + 5 * kBlock, kBlock), 0);
+}
+
+TEST(Mock, RefusesForgedAddressesAndKeys) {
+  Agents agents;
+  std::string blob;
+  ASSERT_TRUE(agents.b.agent().exportMetadata(&blob).ok());
+  Metadata honest;
+  ASSERT_TRUE(Metadata::read(reinterpret_cast<const uint8_t*>(blob.data()), blob.size(), &honest).ok());
+  const auto connect = [&](Metadata forged) {
+    forged.incarnation ^= 1;  // a new life, so that everything is imported again
+    std::string bytes;
+    EXPECT_TRUE(forged.write(&bytes).ok());
+    uint32_t peer = 0;
+    return agents.a.agent().connect(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size(), nowNs() + kSecond, &peer).code();
+  };
+  for (size_t at = 0; at < honest.address.size() + 1; ++at) {
+    Metadata forged = honest;
+    forged.address.resize(at);
+    if (at != honest.address.size()) {
+      EXPECT_EQ(connect(forged), KVSEAM_METADATA_INVALID) << at;
+    }
+  }
+  std::mt19937 random(31);
+  for (int i = 0; i < 300; ++i) {
+    Metadata forged = honest;
+    std::string& key = forged.regions[0].key;
+    key[random() % key.size()] = static_cast<char>(random());
+    if (i % 3 == 0) forged.regions[0].bytes += 1 + random() % 100'000;
+    if (i % 5 == 0) key.resize(random() % key.size());
+    const Code code = connect(forged);
+    if (forged.regions[0].key == honest.regions[0].key && forged.regions[0].bytes == honest.regions[0].bytes) continue;
+    // Either refused at once, or the ledger knows no such region and a transfer would be stale; never a crash.
+    EXPECT_TRUE(code == KVSEAM_OK || code == KVSEAM_METADATA_INVALID || code == KVSEAM_STALE_REGION || code == KVSEAM_PEER_DOWN ||
+                code == KVSEAM_REGISTRATION_FAILED)
+        << code;
+  }
+}
+
+// ---- Two processes. The child is this very program, told to run one disabled test. -------------------------------------
+
+constexpr const char* kPipe = "KVSEAM_TEST_PIPE";
+
+TEST(MockPeerProcess, DISABLED_OffersItsPoolUntilItIsKilled) {
+  const char* const pipe = std::getenv(kPipe);
+  ASSERT_NE(pipe, nullptr);
+  const int out = std::atoi(pipe);
+  Engine peer(mock::api(), "child", newBook(), 1);
+  const uint64_t region = peer.allocate(kBlocks * kBlock, "pool");
+  fill(peer.data(region), kBlocks * kBlock, 7);
+  std::string blob;
+  ASSERT_TRUE(peer.agent().exportMetadata(&blob).ok());
+  ASSERT_EQ(write(out, blob.data(), blob.size()), static_cast<ssize_t>(blob.size()));
+  close(out);
+  for (;;) pause();
+}
+
+class ChildProcess {
+ public:
+  ChildProcess() {
+    int ends[2];
+    EXPECT_EQ(pipe2(ends, O_CLOEXEC), 0);
+    const int inherited = fcntl(ends[1], F_DUPFD, 100);
+    std::vector<std::string> environment;
+    for (char** entry = environ; *entry != nullptr; ++entry) environment.emplace_back(*entry);
+    environment.push_back(std::string(kPipe) + "=" + std::to_string(inherited));
+    std::vector<char*> environmentPointers;
+    for (std::string& entry : environment) environmentPointers.push_back(entry.data());
+    environmentPointers.push_back(nullptr);
+    std::string arguments[] = {"/proc/self/exe", "--gtest_filter=MockPeerProcess.*", "--gtest_also_run_disabled_tests", "--gtest_brief=1"};
+    std::vector<char*> argumentPointers;
+    for (std::string& argument : arguments) argumentPointers.push_back(argument.data());
+    argumentPointers.push_back(nullptr);
+    EXPECT_EQ(posix_spawn(&pid_, "/proc/self/exe", nullptr, nullptr, argumentPointers.data(), environmentPointers.data()), 0);
+    close(inherited);
+    close(ends[1]);
+    char buffer[4096];
+    for (ssize_t got = 0; (got = read(ends[0], buffer, sizeof(buffer))) > 0;) metadata_.append(buffer, static_cast<size_t>(got));
+    close(ends[0]);
+  }
+  ~ChildProcess() { kill(); }
+  ChildProcess(const ChildProcess&) = delete;
+  ChildProcess& operator=(const ChildProcess&) = delete;
+  void kill() {
+    if (pid_ == 0) return;
+    ::kill(pid_, SIGKILL);
+    int status = 0;
+    waitpid(pid_, &status, 0);
+    pid_ = 0;
+  }
+  const std::string& metadata() const { return metadata_; }
+
+ private:
+  pid_t pid_ = 0;
+  std::string metadata_;
+};
+
+TEST(MockTwoProcesses, TheBytesOfAnotherProcessArriveAndItsDeathIsNoticed) {
+  ChildProcess child;
+  ASSERT_FALSE(child.metadata().empty());
+  // Slow enough that the second transfer is under way when the child dies.
+  Agents agents({rail("slow", 100'000'000, 0)});
+  Engine& a = agents.a;
+  uint32_t peer = 0;
+  const std::string& blob = child.metadata();
+  ASSERT_TRUE(a.agent().connect(reinterpret_cast<const uint8_t*>(blob.data()), blob.size(), nowNs() + kSoon, &peer).ok());
+  ASSERT_TRUE(a.until([&] { return a.connected(peer); }));
+  PostRequest request;
+  request.path = a.path(0, peer, 0);
+  request.operation = KVSEAM_OP_READ;
+  const std::vector<uint32_t> ids = shuffled(kBlocks, 9);
+  request.localList = a.localList(agents.here, kBlock, ids);
+  request.remoteList = a.remoteList(peer, "pool", kBlock, ids);
+  const uint64_t good = a.mustPost(request);
+  ASSERT_TRUE(a.quiesced(good));
+  EXPECT_EQ(a.endings[good].outcome.code, KVSEAM_OK);
+  std::vector<uint8_t> expected(kBlocks * kBlock);
+  fill(expected.data(), expected.size(), 7);
+  EXPECT_EQ(std::memcmp(a.data(agents.here), expected.data(), expected.size()), 0);
+
+  std::vector<uint64_t> doomed;
+  for (int i = 0; i < 50; ++i) doomed.push_back(a.mustPost(request));
+  const int64_t from = nowNs();
+  child.kill();
+  for (const uint64_t transfer : doomed) ASSERT_TRUE(a.quiesced(transfer, 20 * kSecond));
+  // 50 MiB at 100 MB/s are half a second: the first few may have arrived, the rest must have ended with the peer.
+  int lost = 0;
+  for (const uint64_t transfer : doomed) {
+    const int32_t code = a.endings[transfer].outcome.code;
+    EXPECT_TRUE(code == KVSEAM_OK || code == KVSEAM_PEER_DOWN) << code;
+    lost += code == KVSEAM_PEER_DOWN ? 1 : 0;
+  }
+  EXPECT_GT(lost, 25);
+  EXPECT_LT(nowNs() - from, 5 * kSecond);
+  ASSERT_TRUE(a.until([&] { return a.agent().peer(peer)->gone; }));
+  // The other peer has noticed nothing.
+  const uint64_t unharmed = a.mustPost(agents.request(KVSEAM_OP_READ, {1}, {2}));
+  ASSERT_TRUE(a.quiesced(unharmed));
+  EXPECT_EQ(a.endings[unharmed].outcome.code, KVSEAM_OK);
+  uint64_t refused = 0;
+  EXPECT_EQ(a.post(request, &refused).code(), KVSEAM_STALE_EPOCH);
+  // And metadata of the dead leads nowhere.
+  EXPECT_EQ(a.agent().connect(reinterpret_cast<const uint8_t*>(blob.data()), blob.size(), nowNs() + kSoon, &peer).code(), KVSEAM_PEER_DOWN);
+}
+
+}  // namespace
+}  // namespace kvseam
