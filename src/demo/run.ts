@@ -53,6 +53,16 @@ export interface DemoRun {
   readonly label: string
 }
 
+/** Called while a demo runs; `running` and `ended` are the span in which paths and agents can be looked at. */
+export interface DemoWatcher {
+  /** Once, when everything stands, before the first request. */
+  running(run: DemoRun): void
+  /** One line for each thing worth telling. */
+  news(line: string): void
+  /** Once, after the last request, before anything is closed. */
+  ended(run: DemoRun): void
+}
+
 /** What one class may take from arrival to arrived, milliseconds. */
 const DEADLINE_MS: Record<WorkloadClass, number> = { release: 1000, interactive: 1000, batch: 3000 }
 /** How long a request waits for free blocks before it is counted as failed. */
@@ -63,16 +73,7 @@ const DRAIN_MS = 3000
 
 export const PREFILL = 'prefill-0'
 
-/**
- * @param onRunning called once when everything stands, before the first request
- * @param onNews one line for each thing worth telling
- */
-export async function runDemo(
-  setup: DemoSetup,
-  signal: AbortSignal,
-  onRunning: (run: DemoRun) => void,
-  onNews: (line: string) => void,
-): Promise<DemoRun> {
+export async function runDemo(setup: DemoSetup, signal: AbortSignal, watcher: DemoWatcher): Promise<DemoRun> {
   const links: DecodeLink[] = []
   const seam = await openSeam({
     backend: setup.backend,
@@ -94,9 +95,10 @@ export async function runDemo(
       else throw started.reason
     }
     for (const link of links) link.peer = await seam.connect(agent, link.metadata, { pool: 'decode' })
-    const conductor = new Conductor(setup, seam, agent, links, onNews)
-    onRunning(conductor)
+    const conductor = new Conductor(setup, seam, agent, links, watcher.news)
+    watcher.running(conductor)
     await conductor.play(signal)
+    watcher.ended(conductor)
     return conductor
   } finally {
     await Promise.all(links.map((link) => link.stop()))
