@@ -1,5 +1,6 @@
 // The public names, nothing else.
 
+export type { DecideRequest } from './decide-request.js'
 export { type Blame, SEAM_ERROR_CODES, SeamError, type SeamErrorCode, type SeamErrorFacts } from './errors.js'
 export type { ArmedFaults, FaultReport, Firing, RuleReport } from './faults/armed-faults.js'
 export type { FaultCheck, Faults } from './faults/faults.js'
@@ -11,7 +12,7 @@ export type { Peer } from './native/peer.js'
 export type { Region } from './native/region.js'
 export type { RemoteRegion } from './native/remote-region.js'
 export type { Transfer, TransferOutcome } from './native/transfer.js'
-export type { Admitted, DecideRequest, Decision, Observation, Orchestrator, Rejected } from './orchestrator.js'
+export type { Admitted, Decision, Observation, Orchestrator, Queued, Rejected } from './orchestrator.js'
 export type { Path, PathTable } from './paths.js'
 export type { Permit } from './permit.js'
 export type { PathSnapshot, PathState } from './policy/policy.js'

@@ -1,36 +1,29 @@
-// The only stateful file of the policy side: owns the clock, feeds samples in, mints permits, writes records. It judges
-// through a pure policy object and never touches bytes.
+// The only stateful file of the policy side: owns the clock, feeds samples in, mints permits, answers those who wait. It judges
+// through a policy object, whose inputs and outputs all become records, and never touches bytes.
 
 import { refuse, wholeNumber } from './check.js'
+import { type DecideRequest, policyRequest } from './decide-request.js'
 import { didYouMean } from './did-you-mean.js'
 import { SeamError } from './errors.js'
 import { binding, type GateCounters } from './native/binding.js'
-import { decisionChannel, pathStateChannel, sampleChannel } from './observe/channels.js'
+import { sampleChannel } from './observe/channels.js'
 import type { Path, PathTable } from './paths.js'
 import { Permit, permitNumber, sealPermit } from './permit.js'
-import type { Policy, PolicyDecision, PolicyRequest, SampleOutcome, Transition } from './policy/policy.js'
+import type { PathDescription, PathSnapshot, PathState, Policy, SampleOutcome } from './policy/policy.js'
+import type { PolicySettings } from './policy/settings.js'
 import type { WorkloadProfile } from './policy/workload.js'
-import { type DecisionRecord, decisionRecord, type RecordContext, transitionRecord } from './record/decision-record.js'
-import type { RecordLog } from './record/record-log.js'
+import type { DecisionRecord } from './record/decision-record.js'
+import {
+  type RecordedDecision,
+  RecordedPolicy,
+  type RecordedTick,
+  type RecordStream,
+} from './record/recorded-policy.js'
 
-/** Leases outlive their request's deadline by this much, so that a late settle still finds its lease. */
-const LEASE_GRACE_US = 2_000_000
-const TICK_MS = 250
-
-export interface DecideRequest {
-  /** Name of a workload class of the seam, or a profile of its own. */
-  readonly workload: string | WorkloadProfile
-  readonly bytes: number
-  /** Name of the agent that has the blocks. */
-  readonly from: string
-  /** Agents that could take them; every connected one unless told. */
-  readonly to?: readonly string[]
-  /** From now; the seam's default unless told. */
-  readonly deadlineMs?: number
-  readonly requestId?: string
-  /** Path ids that must not be used, e.g. one that has just failed. */
-  readonly exclude?: readonly string[]
-}
+/** Longest and shortest sleep between two ticks. */
+const TICK_MOST_MS = 250
+const TICK_LEAST_MS = 1
+const LONGEST_PIN_MS = 86_400_000
 
 export interface Admitted {
   readonly outcome: 'admitted'
@@ -38,15 +31,28 @@ export interface Admitted {
   readonly permit: Permit
   /** Session lease; give it back with `policy.release()` unless `seam.transfer()` does. */
   readonly lease: number
+  /** Class of the request. */
+  readonly workload: string
   readonly record: DecisionRecord
 }
 
+/** `recompute_locally`: computing the blocks again at the destination is expected to be faster than any path. */
 export interface Rejected {
-  readonly outcome: 'rejected'
+  readonly outcome: 'rejected' | 'recompute_locally'
   readonly record: DecisionRecord
 }
 
-export type Decision = Admitted | Rejected
+/** Nothing can take it now, but something is expected to in time. Only for requests with `queue: true`. */
+export interface Queued {
+  readonly outcome: 'queued'
+  readonly record: DecisionRecord
+  /** Settles once, at the latest at the deadline. Rejects only when the seam is closed. */
+  readonly answer: Promise<Admitted | Rejected>
+  /** Leaves the queue: the answer is then a rejection, unless it has been given already. */
+  withdraw(): void
+}
+
+export type Decision = Admitted | Queued | Rejected
 
 /** One measured outcome, e.g. from a proxy that sees only HTTP. */
 export interface Observation {
@@ -64,105 +70,113 @@ export interface Observation {
 
 export interface OrchestratorOptions {
   readonly policy: Policy
+  /** Settings the policy was made with; null for a profile without settings. */
+  readonly settings: PolicySettings | null
   readonly gate: number
   readonly paths: PathTable
   readonly workloads: ReadonlyMap<string, WorkloadProfile>
   /** Microseconds, whole, never going back. */
   readonly clockUs: () => number
-  readonly epoch: string
-  /** Where the paths' figures come from, as the backend says. */
-  readonly label: () => string
-  /** Whether faults are being injected now. */
-  readonly faulted: () => boolean
+  readonly stream: RecordStream
   readonly defaultDeadlineMs: number
   readonly permitTtlMs: number
-  readonly log: RecordLog | undefined
 }
 
-/** Builds its record on first look, so that an unread and unlogged record costs nothing. */
-class Outcome {
-  readonly outcome: 'admitted' | 'rejected'
-  readonly path: Path | undefined
-  readonly permit: Permit | undefined
+class AdmittedOutcome implements Admitted {
+  readonly outcome = 'admitted'
+  readonly path: Path
+  readonly permit: Permit
   readonly lease: number
-  readonly #context: RecordContext
-  readonly #request: PolicyRequest
-  readonly #decision: PolicyDecision
-  #record: DecisionRecord | undefined
+  readonly workload: string
+  readonly #judged: RecordedDecision
 
-  constructor(
-    context: RecordContext,
-    request: PolicyRequest,
-    decision: PolicyDecision,
-    path: Path | undefined,
-    permit: Permit | undefined,
-  ) {
-    this.outcome = decision.verdict === 'admitted' ? 'admitted' : 'rejected'
+  constructor(judged: RecordedDecision, path: Path, permit: Permit) {
+    this.#judged = judged
     this.path = path
     this.permit = permit
-    this.lease = decision.leaseId
-    this.#context = context
-    this.#request = request
-    this.#decision = decision
+    this.lease = judged.decision.leaseId
+    this.workload = judged.request.workload.name
   }
 
   get record(): DecisionRecord {
-    this.#record ??= decisionRecord(this.#context, this.#request, this.#decision)
-    return this.#record
+    return this.#judged.record
   }
+}
+
+class RejectedOutcome implements Rejected {
+  readonly outcome: 'rejected' | 'recompute_locally'
+  readonly #judged: RecordedDecision
+
+  constructor(judged: RecordedDecision) {
+    this.#judged = judged
+    this.outcome = judged.decision.verdict === 'recompute_locally' ? 'recompute_locally' : 'rejected'
+  }
+
+  get record(): DecisionRecord {
+    return this.#judged.record
+  }
+}
+
+interface Waiter {
+  readonly queued: RecordedDecision
+  resolve(answer: Admitted | Rejected): void
+  reject(error: Error): void
 }
 
 export class Orchestrator {
   readonly #options: OrchestratorOptions
+  readonly #policy: RecordedPolicy
   readonly #byIndex: Path[] = []
-  readonly #timer: NodeJS.Timeout
-  #seq = 0
+  /** By ticket. */
+  readonly #waiting = new Map<number, Waiter>()
+  #timer: NodeJS.Timeout | undefined
   #admitted = 0
   #rejected = 0
+  #queued = 0
   #closed = false
 
   /** @internal Use `seam.policy`. */
   constructor(options: OrchestratorOptions) {
     this.#options = options
-    this.#timer = setInterval(() => this.#tick(), TICK_MS)
-    this.#timer.unref()
+    this.#policy = new RecordedPolicy(options.policy, options.settings, options.stream, options.clockUs())
+    this.#sleep()
   }
 
   get profile(): string {
-    return this.#options.policy.profile
+    return this.#policy.profile
   }
 
-  get counters(): { admitted: number; rejected: number; permits: GateCounters } {
-    return { admitted: this.#admitted, rejected: this.#rejected, permits: binding().gateCounters(this.#options.gate) }
+  /** Of the settings in force; stands in every decision record. */
+  get policyHash(): string {
+    return this.#policy.configHash
+  }
+
+  /** `queued`: how many had to wait, whatever came of it; `waiting`: how many do now. */
+  get counters(): { admitted: number; rejected: number; queued: number; waiting: number; permits: GateCounters } {
+    return {
+      admitted: this.#admitted,
+      rejected: this.#rejected,
+      queued: this.#queued,
+      waiting: this.#waiting.size,
+      permits: binding().gateCounters(this.#options.gate),
+    }
   }
 
   /** Judges one request. "No" is an answer, not an exception; only a request that makes no sense throws. */
+  decide(request: DecideRequest & { readonly queue?: false }): Admitted | Rejected
+  decide(request: DecideRequest): Decision
   decide(request: DecideRequest): Decision {
     const nowUs = this.#now()
-    const judged = this.#request(request, nowUs)
-    const decision = this.#options.policy.decide(judged, nowUs)
-    const context = this.#context(nowUs)
-    if (decision.verdict !== 'admitted') {
-      this.#rejected++
-      return this.#publish(new Outcome(context, judged, decision, undefined, undefined) as Rejected)
-    }
-    const path = this.#byIndex[decision.path]!
-    let permit: Permit
-    try {
-      permit = this.#mint(path, judged, nowUs)
-    } catch (error) {
-      this.#options.policy.release(decision.leaseId, nowUs)
-      throw error
-    }
-    this.#admitted++
-    return this.#publish(new Outcome(context, judged, decision, path, permit) as Admitted)
+    const { judged, tick } = this.#policy.decide(this.#asked(request, nowUs), nowUs)
+    this.#answer(tick, nowUs)
+    if (judged.decision.verdict === 'queued') return this.#enqueue(judged)
+    return this.#outcome(judged, nowUs)
   }
 
   /** The record that `decide` would write now; takes no capacity and gives no permit. */
   explain(request: DecideRequest): DecisionRecord {
     const nowUs = this.#now()
-    const judged = this.#request(request, nowUs)
-    return decisionRecord(this.#context(nowUs), judged, this.#options.policy.explain(judged, nowUs))
+    return this.#policy.explain(this.#asked(request, nowUs), nowUs)
   }
 
   /**
@@ -170,19 +184,8 @@ export class Orchestrator {
    * @throws KVSEAM_NO_PATH for an unknown path, KVSEAM_INVALID_ARGUMENT for impossible figures; nothing changes then
    */
   observe(observation: Observation): void {
-    const path = this.#options.paths.get(observation.path)
-    if (path === undefined) {
-      throw new SeamError(
-        'KVSEAM_NO_PATH',
-        { path: observation.path },
-        `path ${JSON.stringify(observation.path)} is not known here${didYouMean(
-          observation.path,
-          [...this.#options.paths].map((known) => known.id),
-        )}; connect the agents first`,
-      )
-    }
-    const nowUs = this.#now()
-    const transitions = this.#options.policy.observe(
+    const path = this.#pathOf(observation.path)
+    this.#policy.observe(
       {
         path: path.policyIndex,
         leaseId: observation.lease ?? 0,
@@ -193,15 +196,83 @@ export class Orchestrator {
         source: observation.source ?? 'transfer',
         selfDelayed: observation.selfDelayed ?? false,
       },
-      nowUs,
+      this.#now(),
     )
     if (sampleChannel.hasSubscribers) sampleChannel.publish(observation)
-    this.#announce(transitions, nowUs)
   }
 
   /** Gives a session back. False when the lease is unknown, expired or given back already. */
   release(lease: number): boolean {
-    return this.#options.policy.release(lease, this.#now())
+    const nowUs = this.#now()
+    const released = this.#policy.release(lease, nowUs)
+    if (this.#waiting.size > 0) this.#tick()
+    return released
+  }
+
+  /**
+   * Has the policy take a path for `state`, whatever its evidence says, until the time is up; null ends that. Recorded.
+   * @throws KVSEAM_NO_PATH, KVSEAM_NOT_SUPPORTED in profiles without pins, KVSEAM_OUT_OF_BOUNDS
+   */
+  pin(path: string, state: PathState | null, { reason, ttlMs }: { reason: string; ttlMs: number }): void {
+    const { policyIndex } = this.#pathOf(path)
+    if (typeof reason !== 'string' || reason.trim() === '') {
+      throw refuse(
+        'KVSEAM_INVALID_ARGUMENT',
+        'reason',
+        reason,
+        'say who pins the path and why; it stands in the records',
+      )
+    }
+    wholeNumber('ttlMs', ttlMs, 1, LONGEST_PIN_MS)
+    const nowUs = this.#now()
+    this.#policy.pin(policyIndex, state, reason, nowUs + ttlMs * 1000, nowUs)
+  }
+
+  /** @internal Replaces the settings at once; they are complete and checked. */
+  configure(settings: PolicySettings, hash: string): void {
+    this.#policy.configure(settings, hash, this.#now())
+  }
+
+  /** @internal Makes a path known; its index in the policy. */
+  addPath(description: PathDescription): number {
+    return this.#policy.addPath(description, this.#now())
+  }
+
+  /** @internal */
+  register(path: Path): void {
+    this.#byIndex[path.policyIndex] = path
+  }
+
+  /** @internal */
+  snapshot(policyIndex: number): PathSnapshot {
+    return this.#policy.snapshot(policyIndex)
+  }
+
+  /** @internal Whether a usable path that is not excluded leads there. */
+  leads(from: string, to: string, exclude: readonly string[]): boolean {
+    return this.#byIndex.some(
+      (path) => path.from === from && path.to === to && path.usable && !exclude.includes(path.id),
+    )
+  }
+
+  /** @internal The decision's transfer is posted now; its time counts from here. */
+  started(decision: Admitted): void {
+    if (!this.#closed) this.#policy.start(decision.lease, this.#now())
+  }
+
+  /** @internal Leave for a part of an admitted decision's bytes, instead of its own permit. */
+  partPermit(decision: Admitted, bytes: number): Permit {
+    return this.#mint(decision.path, bytes, decision.workload, this.#now())
+  }
+
+  /** @internal Takes back a permit that will not be used. */
+  revoke(permit: Permit): void {
+    if (!this.#closed) binding().revoke(this.#options.gate, permitNumber(permit))
+  }
+
+  /** @internal For the log: how the bytes of a decision fared. */
+  note(outcome: Parameters<RecordedPolicy['note']>[0]): void {
+    if (!this.#closed) this.#policy.note(outcome, this.#now())
   }
 
   /** @internal As observe(), but a seam closed meanwhile learns nothing more and raises nothing. */
@@ -214,117 +285,132 @@ export class Orchestrator {
     if (!this.#closed) this.release(lease)
   }
 
-  /** @internal */
-  register(path: Path): void {
-    this.#byIndex[path.policyIndex] = path
-  }
-
   /** A decision whose transfer will not be posted: permit and session go back. */
   abandon(decision: Admitted): void {
-    if (!this.#closed) binding().revoke(this.#options.gate, permitNumber(decision.permit))
+    this.revoke(decision.permit)
     this.releaseQuietly(decision.lease)
   }
 
   /** @internal */
   close(): void {
     this.#closed = true
-    clearInterval(this.#timer)
+    clearTimeout(this.#timer)
+    for (const { reject } of this.#waiting.values()) reject(closedError())
+    this.#waiting.clear()
   }
 
   #now(): number {
-    if (this.#closed) throw new SeamError('KVSEAM_CLOSED', {}, 'the seam is closed; open a new one with openSeam()')
+    if (this.#closed) throw closedError()
     return this.#options.clockUs()
+  }
+
+  #asked(request: DecideRequest, nowUs: number) {
+    const { workloads, defaultDeadlineMs } = this.#options
+    return policyRequest(request, this.#byIndex, { workloads, deadlineMs: defaultDeadlineMs }, nowUs)
+  }
+
+  #outcome(judged: RecordedDecision, nowUs: number): Admitted | Rejected {
+    const { decision, request } = judged
+    if (decision.verdict !== 'admitted') {
+      this.#rejected++
+      return new RejectedOutcome(judged)
+    }
+    const path = this.#byIndex[decision.path]!
+    try {
+      const permit = this.#mint(path, request.bytes, request.workload.name, nowUs)
+      this.#admitted++
+      return new AdmittedOutcome(judged, path, permit)
+    } catch (error) {
+      this.#policy.release(decision.leaseId, nowUs)
+      throw error
+    }
+  }
+
+  #enqueue(judged: RecordedDecision): Queued {
+    const { ticket } = judged.decision
+    this.#queued++
+    const answer = new Promise<Admitted | Rejected>((resolve, reject) => {
+      this.#waiting.set(ticket, { queued: judged, resolve, reject })
+    })
+    answer.catch(() => {}) // a caller may be gone when the seam is closed
+    this.#sleep()
+    return {
+      outcome: 'queued',
+      get record() {
+        return judged.record
+      },
+      answer,
+      withdraw: () => this.#withdraw(ticket),
+    }
+  }
+
+  #withdraw(ticket: number): void {
+    const waiter = this.#waiting.get(ticket)
+    if (waiter === undefined) return
+    this.#waiting.delete(ticket)
+    this.#policy.withdraw(ticket, this.#now())
+    this.#rejected++
+    waiter.resolve(new RejectedOutcome(waiter.queued))
   }
 
   #tick(): void {
     const nowUs = this.#now()
-    this.#announce(this.#options.policy.tick(nowUs).transitions, nowUs)
+    this.#answer(this.#policy.tick(nowUs), nowUs)
   }
 
-  #announce(transitions: readonly Transition[], nowUs: number): void {
-    if (this.#options.log === undefined && !pathStateChannel.hasSubscribers) return
-    for (const transition of transitions) {
-      const record = transitionRecord(this.#context(nowUs), this.#byIndex[transition.path]!.id, transition)
-      this.#options.log?.write(record)
-      pathStateChannel.publish(record)
+  #answer(tick: RecordedTick, nowUs: number): void {
+    for (const { ticket, answer } of tick.answers) {
+      const waiter = this.#waiting.get(ticket)
+      this.#waiting.delete(ticket)
+      if (waiter === undefined) {
+        if (answer.decision.leaseId !== 0) this.#policy.release(answer.decision.leaseId, nowUs)
+        continue
+      }
+      try {
+        waiter.resolve(this.#outcome(answer, nowUs))
+      } catch (error) {
+        waiter.reject(error as Error)
+      }
     }
   }
 
-  #context(tUs: number): RecordContext {
-    const { epoch, policy, label, faulted } = this.#options
-    return { seq: ++this.#seq, tUs, epoch, profile: policy.profile, label: label(), faulted: faulted() }
+  /** Until the policy has something to do. Somebody who waits for an answer keeps the process alive, an idle seam does not. */
+  #sleep(): void {
+    clearTimeout(this.#timer)
+    const dueMs = (this.#policy.nextTickUs() - this.#options.clockUs()) / 1000
+    this.#timer = setTimeout(
+      () => {
+        this.#tick()
+        this.#sleep()
+      },
+      Math.max(TICK_LEAST_MS, Math.min(TICK_MOST_MS, dueMs)),
+    )
+    if (this.#waiting.size === 0) this.#timer.unref()
   }
 
-  #request(request: DecideRequest, nowUs: number): PolicyRequest {
-    const bytes = wholeNumber('bytes', request.bytes)
-    const deadlineUs = nowUs + Math.round(this.#deadlineMs(request.deadlineMs) * 1000)
-    this.#announce(this.#options.policy.tick(nowUs).transitions, nowUs)
-    return {
-      requestId: request.requestId ?? null,
-      workload: this.#workload(request.workload),
-      bytes,
-      deadlineUs,
-      candidates: this.#candidates(request),
-      leaseUs: deadlineUs - nowUs + LEASE_GRACE_US,
-      attempt: 0,
-      recomputeUs: null,
-      mayQueue: false,
-      seq: this.#seq + 1,
-    }
-  }
-
-  #deadlineMs(value: number | undefined): number {
-    if (value === undefined) return this.#options.defaultDeadlineMs
-    if (typeof value !== 'number' || !(value > 0 && value <= 86_400_000)) {
-      throw refuse('KVSEAM_OUT_OF_BOUNDS', 'deadlineMs', value, 'it must be above 0 and at most 86400000')
-    }
-    return value
-  }
-
-  #workload(workload: string | WorkloadProfile): WorkloadProfile {
-    if (typeof workload !== 'string') return workload
-    const known = this.#options.workloads.get(workload)
-    if (known !== undefined) return known
-    const names = [...this.#options.workloads.keys()]
+  #pathOf(id: string): Path {
+    const path = this.#options.paths.get(id)
+    if (path !== undefined) return path
+    const known = [...this.#options.paths].map((each) => each.id)
     throw new SeamError(
-      'KVSEAM_UNKNOWN_WORKLOAD',
-      { workload, known: names },
-      `workload ${JSON.stringify(workload)} is not known${didYouMean(workload, names)}; known are ${names.join(', ')}, others go into openSeam({ workloads })`,
+      'KVSEAM_NO_PATH',
+      { path: id },
+      `path ${JSON.stringify(id)} is not known here${didYouMean(id, known)}; connect the agents first`,
     )
   }
 
-  #candidates(request: DecideRequest): number[] {
-    const { from, to, exclude } = request
-    const indices: number[] = []
-    for (const path of this.#byIndex) {
-      if (path.from !== from || (to !== undefined && !to.includes(path.to))) continue
-      if (exclude?.includes(path.id) === true || !path.usable) continue
-      indices.push(path.policyIndex)
-    }
-    if (indices.length === 0) {
-      throw new SeamError(
-        'KVSEAM_NO_PATH',
-        { from, to: to ?? null, exclude: exclude ?? [] },
-        `no usable path leads from '${from}' to ${to === undefined ? 'any agent' : to.join(', ')}; connect the agents, or exclude less`,
-      )
-    }
-    return indices
-  }
-
-  #mint(path: Path, { bytes, workload }: PolicyRequest, nowUs: number): Permit {
+  #mint(path: Path, bytes: number, workload: string, nowUs: number): Permit {
     const ttlMs = this.#options.permitTtlMs
     // Only fault rules ask natively for the class of a transfer.
-    const classNumber = this.#options.faulted() ? binding().workloadNumber(workload.name) : 0
+    const classNumber = this.#options.stream.faulted() ? binding().workloadNumber(workload) : 0
     const permit = new Permit(path, bytes, nowUs + ttlMs * 1000)
     return sealPermit(
       permit,
       binding().mint(this.#options.gate, path.key, path.operation, bytes, ttlMs * 1e6, classNumber),
     )
   }
+}
 
-  #publish<T extends Decision>(decision: T): T {
-    this.#options.log?.write(decision.record)
-    if (decisionChannel.hasSubscribers) decisionChannel.publish(decision.record)
-    return decision
-  }
+function closedError(): SeamError {
+  return new SeamError('KVSEAM_CLOSED', {}, 'the seam is closed; open a new one with openSeam()')
 }

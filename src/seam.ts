@@ -9,6 +9,7 @@ import {
   type HandoffRequest,
   type HandoffResult,
   handoff,
+  type MoveDefaults,
   type MoveRequest,
   type MoveResult,
   move,
@@ -19,10 +20,10 @@ import type { Peer } from './native/peer.js'
 import { peerDownChannel } from './observe/channels.js'
 import { type Admitted, Orchestrator } from './orchestrator.js'
 import { Path, PathTable } from './paths.js'
-import type { Policy } from './policy/policy.js'
 import { createReferencePolicy } from './policy/reference/profile.js'
 import { WORKLOADS, type WorkloadProfile } from './policy/workload.js'
 import { RecordLog } from './record/record-log.js'
+import { recordStream } from './record/record-stream.js'
 
 /** What openSeam() logs to: pino's, fastify's or any object with these two methods. */
 export interface SeamLogger {
@@ -45,6 +46,8 @@ export interface SeamOptions {
   readonly recordLog?: string
   /** Deadline of a transfer without one of its own, milliseconds; 5,000 unless told. */
   readonly deadlineMs?: number
+  /** Moves larger than this are cut into transfers of about this many bytes, each failing for itself; 16 MiB unless told. */
+  readonly chunkBytes?: number
   /** A permit that is not used within this is void, milliseconds; 1,000 unless told. */
   readonly permitTtlMs?: number
   readonly logger?: SeamLogger
@@ -65,6 +68,7 @@ const OPTION_NAMES = [
   'pairing',
   'recordLog',
   'deadlineMs',
+  'chunkBytes',
   'permitTtlMs',
   'logger',
   'faults',
@@ -94,17 +98,15 @@ export class Seam {
   readonly policy: Orchestrator
   /** Fault injection: `arm`, `report`, `resume`. */
   readonly faults: Faults
-  readonly #policy: Policy
   readonly #backend: string
   readonly #gate: number
   readonly #agents = new Map<string, Agent>()
   readonly #pools = new Map<string, string>()
   readonly #log: RecordLog | undefined
   readonly #logger: SeamLogger | undefined
-  readonly #deadlineMs: number
+  readonly #defaults: MoveDefaults
   readonly #sessionsPerPath: number
   readonly #pairing: 'aligned' | 'all'
-  readonly #clockUs: () => number
   #closing: Promise<void> | undefined
 
   /** @internal Use openSeam(). */
@@ -119,7 +121,10 @@ export class Seam {
       throw refuse('KVSEAM_CONFIG_INVALID', 'options.pairing', options.pairing, "known are 'aligned' and 'all'")
     }
     this.#sessionsPerPath = wholeNumber('options.sessionsPerPath', options.sessionsPerPath ?? 0, 0, 1_000_000)
-    this.#deadlineMs = positive('options.deadlineMs', options.deadlineMs ?? 5000, 86_400_000)
+    this.#defaults = {
+      deadlineMs: positive('options.deadlineMs', options.deadlineMs ?? 5000, 86_400_000),
+      chunkBytes: wholeNumber('options.chunkBytes', options.chunkBytes ?? 16_777_216, 1),
+    }
     const permitTtlMs = positive('options.permitTtlMs', options.permitTtlMs ?? 1000, 60_000)
     const workloads = new Map<string, WorkloadProfile>(Object.entries(WORKLOADS))
     for (const workload of options.workloads ?? [])
@@ -129,8 +134,6 @@ export class Seam {
     const unavailable = native.probeBackend(this.#backend)
     if (unavailable !== null) throw unavailable
     this.#logger = options.logger
-    this.#clockUs = options.clockUs ?? (() => Math.floor(performance.now() * 1000))
-    this.#policy = createReferencePolicy()
     const environment = faultEnvironment()
     this.faults = new Faults(
       environment,
@@ -145,17 +148,19 @@ export class Seam {
     this.#log = options.recordLog === undefined ? undefined : new RecordLog(options.recordLog)
     this.#gate = native.openGate()
     this.policy = new Orchestrator({
-      policy: this.#policy,
+      policy: createReferencePolicy(),
+      settings: null,
       gate: this.#gate,
       paths: this.paths,
       workloads,
-      clockUs: this.#clockUs,
-      epoch: randomBytes(6).toString('hex'),
-      label: () => this.backend.label ?? 'mock',
-      faulted: () => this.faults.armed,
-      defaultDeadlineMs: this.#deadlineMs,
+      clockUs: options.clockUs ?? (() => Math.floor(performance.now() * 1000)),
+      stream: recordStream(this.#log, {
+        epoch: randomBytes(6).toString('hex'),
+        label: () => this.backend.label ?? 'mock',
+        faulted: () => this.faults.armed,
+      }),
+      defaultDeadlineMs: this.#defaults.deadlineMs,
       permitTtlMs,
-      log: this.#log,
     })
   }
 
@@ -234,13 +239,13 @@ export class Seam {
    */
   async handoff(request: HandoffRequest): Promise<HandoffResult> {
     this.#assertOpen()
-    return await handoff(this.policy, request, this.#deadlineMs)
+    return await handoff(this.policy, request, this.#defaults)
   }
 
   /** Moves the blocks of a decision made before, e.g. when the destination blocks depend on the chosen agent. */
   async transfer(decision: Admitted, request: MoveRequest): Promise<MoveResult> {
     this.#assertOpen()
-    return await move(this.policy, decision, request, this.#deadlineMs)
+    return await move(this.policy, decision, request, this.#defaults)
   }
 
   /** Ends everything: waits up to `drainMs` for transfers in flight, then closes agents, gate and log. Idempotent. */
@@ -277,16 +282,13 @@ export class Seam {
           known.rebind(peer, native)
           continue
         }
-        const policyIndex = this.#policy.addPath(
-          {
-            id,
-            pool: this.#pools.get(target.name) ?? target.name,
-            maxSessions: this.#sessionsPerPath,
-            softCapacityFraction: 0,
-            riskGroups: [`rail:${from}/${fromRail.name}`, `rail:${target.name}/${toRail.name}`],
-          },
-          this.#clockUs(),
-        )
+        const policyIndex = this.policy.addPath({
+          id,
+          pool: this.#pools.get(target.name) ?? target.name,
+          maxSessions: this.#sessionsPerPath,
+          softCapacityFraction: 0,
+          riskGroups: [`rail:${from}/${fromRail.name}`, `rail:${target.name}/${toRail.name}`],
+        })
         const path = new Path({
           id,
           from,
@@ -298,7 +300,7 @@ export class Seam {
           agent,
           peer,
           native,
-          snapshot: () => this.#policy.snapshot(policyIndex),
+          snapshot: () => this.policy.snapshot(policyIndex),
         })
         this.paths.add(path)
         this.policy.register(path)

@@ -240,7 +240,7 @@ class Conductor implements DemoRun {
       requestId: `r-${request.id}`,
     })
     this.tally.decision(request.workload, decision.record, this.#faultyPath())
-    if (decision.outcome === 'rejected') return fence.quiesced()
+    if (decision.outcome !== 'admitted') return fence.quiesced()
 
     const link = this.#links.get(decision.path.to)!
     const taken = await this.#targetBlocks(link, request, signal)

@@ -55,6 +55,9 @@ export interface PostOptions {
   readonly operation: number
   readonly local: Descriptors
   readonly remote: Descriptors
+  /** Part of both lists to move; the whole unless told. */
+  readonly first?: number
+  readonly count?: number
   readonly timeoutMs: number
   readonly notify?: Uint8Array | undefined
 }
@@ -214,9 +217,9 @@ export class Agent {
         options.operation,
         local,
         remote,
-        0,
-        Math.max(options.local.count, options.remote.count),
-        options.timeoutMs * 1e6,
+        options.first ?? 0,
+        options.count ?? Math.max(options.local.count, options.remote.count),
+        Math.ceil(options.timeoutMs * 1e6),
         options.notify,
       ),
     )

@@ -1,0 +1,246 @@
+// A policy whose every input and output is a record. The orchestrator drives it live and a replay drives it again, so both
+// make the same records from the same inputs, byte for byte.
+
+import type {
+  PathDescription,
+  PathState,
+  Policy,
+  PolicyDecision,
+  PolicyRequest,
+  Sample,
+  TickResult,
+  Transition,
+} from '../policy/policy.js'
+import type { PolicySettings } from '../policy/settings.js'
+import type { WorkloadProfile } from '../policy/workload.js'
+import { type DecisionRecord, decisionRecord, type TransitionRecord, transitionRecord } from './decision-record.js'
+import type { EventHead, EventRecord, LeaseRecord, OutcomeRecord, TickRecord } from './event-records.js'
+
+export type StreamRecord = EventRecord | DecisionRecord | TransitionRecord
+
+/** Who gets the records, and what they say of the world around the policy. */
+export interface RecordStream {
+  readonly epoch: string
+  /** Where the paths' figures come from: `mock`, `emulated` or `real`. */
+  label(): string
+  /** Whether faults are being injected now. */
+  faulted(): boolean
+  /** False while nobody looks: then no record is built. */
+  wanted(): boolean
+  write(record: StreamRecord): void
+}
+
+/** A decision with its record, which is built on first look. */
+export class RecordedDecision {
+  readonly request: PolicyRequest
+  readonly decision: PolicyDecision
+  readonly #head: EventHead
+  readonly #surroundings: { readonly label: string; readonly faulted: boolean }
+  readonly #policy: { readonly profile: string; readonly configHash: string }
+  #record: DecisionRecord | undefined
+
+  constructor(
+    head: EventHead,
+    surroundings: { label: string; faulted: boolean },
+    policy: { profile: string; configHash: string },
+    request: PolicyRequest,
+    decision: PolicyDecision,
+  ) {
+    this.#head = head
+    this.#surroundings = surroundings
+    this.#policy = policy
+    this.request = request
+    this.decision = decision
+  }
+
+  get record(): DecisionRecord {
+    this.#record ??= decisionRecord(this.#head, this.#surroundings, this.#policy, this.request, this.decision)
+    return this.#record
+  }
+}
+
+/** As TickResult, with each queued request's answer as a recorded decision. */
+export interface RecordedTick extends TickResult {
+  readonly answers: readonly { readonly ticket: number; readonly answer: RecordedDecision }[]
+}
+
+const NO_ANSWERS: RecordedTick['answers'] = Object.freeze([])
+
+export class RecordedPolicy {
+  readonly #policy: Policy
+  readonly #stream: RecordStream
+  readonly #ids: string[] = []
+  readonly #known = new Map<string, { profile: WorkloadProfile; json: string }>()
+  #seq = 0
+  #decisions = 0
+  #seqAtLastTick = 0
+
+  /** @param settings null for a profile without settings */
+  constructor(policy: Policy, settings: PolicySettings | null, stream: RecordStream, nowUs: number) {
+    this.#policy = policy
+    this.#stream = stream
+    this.#configured(settings, nowUs)
+  }
+
+  get profile(): string {
+    return this.#policy.profile
+  }
+
+  get configHash(): string {
+    return this.#policy.configHash
+  }
+
+  addPath(path: PathDescription, nowUs: number): number {
+    const index = this.#policy.addPath(path, nowUs)
+    this.#ids[index] = path.id
+    const head = this.#head(nowUs)
+    if (this.#stream.wanted()) this.#stream.write({ schema: 'kvseam.path/1', ...head, index, path })
+    return index
+  }
+
+  observe(sample: Sample, nowUs: number): readonly Transition[] {
+    const transitions = this.#policy.observe(sample, nowUs)
+    const head = this.#head(nowUs)
+    if (this.#stream.wanted()) {
+      const { path, leaseId, ...figures } = sample
+      this.#stream.write({ schema: 'kvseam.sample/1', ...head, path: this.#ids[path]!, lease: leaseId, ...figures })
+    }
+    this.#announce(transitions, nowUs)
+    return transitions
+  }
+
+  /** Ticks first, so that a decision never rests on what was due before it. */
+  decide(asked: Omit<PolicyRequest, 'seq'>, nowUs: number): { judged: RecordedDecision; tick: RecordedTick } {
+    const tick = this.#tick('request', nowUs)
+    this.#introduce(asked.workload, nowUs)
+    const request: PolicyRequest = { ...asked, seq: ++this.#decisions }
+    return { judged: this.#judged(request, this.#policy.decide(request, nowUs), nowUs), tick }
+  }
+
+  /** The record that `decide` would make; takes nothing, leaves no trace. */
+  explain(asked: Omit<PolicyRequest, 'seq'>, nowUs: number): DecisionRecord {
+    const request: PolicyRequest = { ...asked, seq: this.#decisions + 1 }
+    const { label, faulted, epoch } = this.#stream
+    return decisionRecord(
+      { seq: this.#seq + 1, tUs: nowUs, epoch },
+      { label: label.call(this.#stream), faulted: faulted.call(this.#stream) },
+      this.#policy,
+      request,
+      this.#policy.explain(request, nowUs),
+    )
+  }
+
+  start(lease: number, nowUs: number): boolean {
+    return this.#lease('kvseam.start/1', lease, this.#policy.start(lease, nowUs), nowUs)
+  }
+
+  release(lease: number, nowUs: number): boolean {
+    return this.#lease('kvseam.release/1', lease, this.#policy.release(lease, nowUs), nowUs)
+  }
+
+  withdraw(ticket: number, nowUs: number): boolean {
+    return this.#lease('kvseam.withdraw/1', ticket, this.#policy.withdraw(ticket, nowUs), nowUs)
+  }
+
+  tick(nowUs: number, cause: TickRecord['cause'] = 'timer'): RecordedTick {
+    return this.#tick(cause, nowUs)
+  }
+
+  nextTickUs(): number {
+    return this.#policy.nextTickUs()
+  }
+
+  pin(path: number, state: PathState | null, reason: string, untilUs: number, nowUs: number): readonly Transition[] {
+    const transitions = this.#policy.pin(path, state, reason, untilUs, nowUs)
+    const head = this.#head(nowUs)
+    if (this.#stream.wanted()) {
+      this.#stream.write({ schema: 'kvseam.pin/1', ...head, path: this.#ids[path]!, state, reason, untilUs })
+    }
+    this.#announce(transitions, nowUs)
+    return transitions
+  }
+
+  /** For the log only: the policy learns how a transfer ended by observe(). */
+  note(outcome: Omit<OutcomeRecord, 'schema' | keyof EventHead>, nowUs: number): void {
+    const head = this.#head(nowUs)
+    if (this.#stream.wanted()) this.#stream.write({ schema: 'kvseam.outcome/1', ...head, ...outcome })
+  }
+
+  configure(settings: PolicySettings, hash: string, nowUs: number): void {
+    this.#policy.configure(settings, hash)
+    this.#configured(settings, nowUs)
+  }
+
+  snapshot(path: number): ReturnType<Policy['snapshot']> {
+    return this.#policy.snapshot(path)
+  }
+
+  #configured(settings: PolicySettings | null, nowUs: number): void {
+    const head = this.#head(nowUs)
+    if (!this.#stream.wanted()) return
+    const { profile, configHash } = this.#policy
+    this.#stream.write({ schema: 'kvseam.config/1', ...head, profile, policyHash: configHash, settings })
+  }
+
+  /** The terms of a class stand in the stream before the first request of it. */
+  #introduce(workload: WorkloadProfile, nowUs: number): void {
+    const known = this.#known.get(workload.name)
+    if (known?.profile === workload) return
+    const json = JSON.stringify(workload)
+    this.#known.set(workload.name, { profile: workload, json })
+    if (known?.json === json) return
+    const head = this.#head(nowUs)
+    if (this.#stream.wanted()) this.#stream.write({ schema: 'kvseam.workload/1', ...head, workload })
+  }
+
+  #lease(schema: LeaseRecord['schema'], id: number, known: boolean, nowUs: number): boolean {
+    const head = this.#head(nowUs)
+    if (this.#stream.wanted()) this.#stream.write({ schema, ...head, id, known })
+    return known
+  }
+
+  #tick(cause: TickRecord['cause'], nowUs: number): RecordedTick {
+    const result = this.#policy.tick(nowUs)
+    const { expiredLeases, probesDue, alarms, transitions, granted, abandoned } = result
+    const happened =
+      expiredLeases.length + probesDue.length + alarms.length + transitions.length + granted.length + abandoned.length >
+      0
+    // A tick in which nothing happened matters to a replay only when something was said since the last one.
+    if (happened || (cause === 'timer' && this.#seq !== this.#seqAtLastTick)) {
+      const head = this.#head(nowUs)
+      if (this.#stream.wanted()) {
+        this.#stream.write({ schema: 'kvseam.tick/1', ...head, cause, expiredLeases, probesDue, alarms })
+      }
+    }
+    this.#announce(transitions, nowUs)
+    const answers = happened
+      ? [...granted, ...abandoned].map(({ ticket, request, decision }) => ({
+          ticket,
+          answer: this.#judged(request, decision, nowUs),
+        }))
+      : NO_ANSWERS
+    if (cause === 'timer') this.#seqAtLastTick = this.#seq
+    return { ...result, answers }
+  }
+
+  #judged(request: PolicyRequest, decision: PolicyDecision, nowUs: number): RecordedDecision {
+    const stream = this.#stream
+    const surroundings = { label: stream.label(), faulted: stream.faulted() }
+    const { profile, configHash } = this.#policy
+    const judged = new RecordedDecision(this.#head(nowUs), surroundings, { profile, configHash }, request, decision)
+    if (stream.wanted()) stream.write(judged.record)
+    return judged
+  }
+
+  #announce(transitions: readonly Transition[], nowUs: number): void {
+    for (const transition of transitions) {
+      const head = this.#head(nowUs)
+      if (!this.#stream.wanted()) continue
+      this.#stream.write(transitionRecord(head, this.#stream.faulted(), this.#ids[transition.path]!, transition))
+    }
+  }
+
+  #head(nowUs: number): EventHead {
+    return { seq: ++this.#seq, tUs: nowUs, epoch: this.#stream.epoch }
+  }
+}
