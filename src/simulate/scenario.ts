@@ -1,0 +1,63 @@
+// What one simulated run is made of: the paths and what they share, who serves them how, and what goes wrong when.
+
+import type { PathDescription } from '../policy/policy.js'
+import { integerAt, streamOf } from '../random.js'
+import type { FaultInterval, FaultKind } from './fault.js'
+
+/** One prefill host with four NICs to two decode hosts: eight paths, two on every rail. Rates are of the order of 100 Gbit/s. */
+export const RAILS = 4
+export const PATHS = 8
+export const PATH_BYTES_PER_US = 12_500
+/** Fixed cost of a transfer on an idle path, microseconds. */
+export const START_US = 200
+const MAX_SESSIONS = 64
+
+/** Names of the fault columns: a fault kind on one path, or on several at once. */
+export type ScenarioFault = 'none' | FaultKind | 'rail' | 'common'
+
+/** The columns of the main table. `slow20` is its slow path, `rail` a slow20 on both paths of a rail. */
+export const MAIN_FAULTS: readonly ScenarioFault[] = ['none', 'slow20', 'stall', 'blackhole', 'flap', 'rail']
+export const OTHER_FAULTS: readonly ScenarioFault[] = ['slow50', 'slow5', 'ramp', 'corrupt', 'deaf', 'common']
+
+/** Share of the run after which the fault begins and ends. */
+const FAULT_FROM = 0.25
+const FAULT_TO = 0.65
+
+/**
+ * @param nominalFactor what the policy is told of the rate over the true one; null tells it nothing
+ */
+export function pathDescriptions(nominalFactor: number | null): PathDescription[] {
+  return Array.from({ length: PATHS }, (_, path) => ({
+    id: `prefill/efa${railOf(path)}>decode-${path % 2}/efa${railOf(path)}`,
+    pool: `decode-${path % 2}`,
+    maxSessions: MAX_SESSIONS,
+    softCapacityFraction: 0.75,
+    riskGroups: [`nic:efa${railOf(path)}`, `host:decode-${path % 2}`],
+    pathClass: 'efa',
+    ...(nominalFactor === null
+      ? {}
+      : { nominal: { fixedUs: START_US, bytesPerSecond: Math.round(PATH_BYTES_PER_US * 1e6 * nominalFactor) } }),
+  }))
+}
+
+/** The fault of a run, on a path that the seed draws. */
+export function faultsOf(fault: ScenarioFault, seed: number, spanUs: number): FaultInterval[] {
+  const fromUs = Math.round(spanUs * FAULT_FROM)
+  const toUs = Math.round(spanUs * FAULT_TO)
+  const drawn = integerAt(streamOf(seed, 'faulty-path'), 0, PATHS)
+  const all = Array.from({ length: PATHS }, (_, path) => path)
+  switch (fault) {
+    case 'none':
+      return []
+    case 'rail':
+      return [{ kind: 'slow20', paths: all.filter((path) => railOf(path) === railOf(drawn)), fromUs, toUs }]
+    case 'common':
+      return [{ kind: 'slow50', paths: all, fromUs, toUs }]
+    default:
+      return [{ kind: fault, paths: [drawn], fromUs, toUs }]
+  }
+}
+
+export function railOf(path: number): number {
+  return Math.floor((path * RAILS) / PATHS)
+}
