@@ -24,6 +24,13 @@ export interface ConfigRecord extends EventHead {
   readonly settings: PolicySettings | null
 }
 
+/** Where the paths' figures come from and whether faults are injected: at the start, and whenever it changes. */
+export interface SurroundingsRecord extends EventHead {
+  readonly schema: 'kvseam.surroundings/1'
+  readonly label: string
+  readonly faulted: boolean
+}
+
 /** A class of request, before the first decision about it and again whenever its terms change. */
 export interface WorkloadRecord extends EventHead {
   readonly schema: 'kvseam.workload/1'
@@ -96,6 +103,7 @@ export interface OutcomeRecord extends EventHead {
 
 export type EventRecord =
   | ConfigRecord
+  | SurroundingsRecord
   | WorkloadRecord
   | PathRecord
   | SampleRecord

@@ -74,6 +74,7 @@ export class RecordedPolicy {
   #seq = 0
   #decisions = 0
   #seqAtLastTick = 0
+  #surroundings: { readonly label: string; readonly faulted: boolean } = { label: '', faulted: false }
 
   /** @param settings null for a profile without settings */
   constructor(policy: Policy, settings: PolicySettings | null, stream: RecordStream, nowUs: number) {
@@ -99,6 +100,7 @@ export class RecordedPolicy {
   }
 
   observe(sample: Sample, nowUs: number): readonly Transition[] {
+    this.#lookAround(nowUs)
     const transitions = this.#policy.observe(sample, nowUs)
     const head = this.#head(nowUs)
     if (this.#stream.wanted()) {
@@ -120,10 +122,10 @@ export class RecordedPolicy {
   /** The record that `decide` would make; takes nothing, leaves no trace. */
   explain(asked: Omit<PolicyRequest, 'seq'>, nowUs: number): DecisionRecord {
     const request: PolicyRequest = { ...asked, seq: this.#decisions + 1 }
-    const { label, faulted, epoch } = this.#stream
+    const stream = this.#stream
     return decisionRecord(
-      { seq: this.#seq + 1, tUs: nowUs, epoch },
-      { label: label.call(this.#stream), faulted: faulted.call(this.#stream) },
+      { seq: this.#seq + 1, tUs: nowUs, epoch: stream.epoch },
+      { label: stream.label(), faulted: stream.faulted() },
       this.#policy,
       request,
       this.#policy.explain(request, nowUs),
@@ -151,6 +153,7 @@ export class RecordedPolicy {
   }
 
   pin(path: number, state: PathState | null, reason: string, untilUs: number, nowUs: number): readonly Transition[] {
+    this.#lookAround(nowUs)
     const transitions = this.#policy.pin(path, state, reason, untilUs, nowUs)
     const head = this.#head(nowUs)
     if (this.#stream.wanted()) {
@@ -173,6 +176,15 @@ export class RecordedPolicy {
 
   snapshot(path: number): ReturnType<Policy['snapshot']> {
     return this.#policy.snapshot(path)
+  }
+
+  #lookAround(nowUs: number): void {
+    const label = this.#stream.label()
+    const faulted = this.#stream.faulted()
+    if (label === this.#surroundings.label && faulted === this.#surroundings.faulted) return
+    this.#surroundings = { label, faulted }
+    const head = this.#head(nowUs)
+    if (this.#stream.wanted()) this.#stream.write({ schema: 'kvseam.surroundings/1', ...head, label, faulted })
   }
 
   #configured(settings: PolicySettings | null, nowUs: number): void {
@@ -200,6 +212,7 @@ export class RecordedPolicy {
   }
 
   #tick(cause: TickRecord['cause'], nowUs: number): RecordedTick {
+    this.#lookAround(nowUs)
     const result = this.#policy.tick(nowUs)
     const { expiredLeases, probesDue, alarms, transitions, granted, abandoned } = result
     const happened =
@@ -224,11 +237,10 @@ export class RecordedPolicy {
   }
 
   #judged(request: PolicyRequest, decision: PolicyDecision, nowUs: number): RecordedDecision {
-    const stream = this.#stream
-    const surroundings = { label: stream.label(), faulted: stream.faulted() }
     const { profile, configHash } = this.#policy
-    const judged = new RecordedDecision(this.#head(nowUs), surroundings, { profile, configHash }, request, decision)
-    if (stream.wanted()) stream.write(judged.record)
+    const policy = { profile, configHash }
+    const judged = new RecordedDecision(this.#head(nowUs), this.#surroundings, policy, request, decision)
+    if (this.#stream.wanted()) this.#stream.write(judged.record)
     return judged
   }
 
@@ -236,7 +248,7 @@ export class RecordedPolicy {
     for (const transition of transitions) {
       const head = this.#head(nowUs)
       if (!this.#stream.wanted()) continue
-      this.#stream.write(transitionRecord(head, this.#stream.faulted(), this.#ids[transition.path]!, transition))
+      this.#stream.write(transitionRecord(head, this.#surroundings.faulted, this.#ids[transition.path]!, transition))
     }
   }
 
