@@ -99,7 +99,8 @@ export class Agent {
       }
     })
     this.native = binding()
-    this.#completions = new Completions(this.native, name, (event) => this.#onEvent(event))
+    const wakePerCompletion = options.wakePerCompletion === true
+    this.#completions = new Completions(this.native, name, (event) => this.#onEvent(event), wakePerCompletion)
     this.handle = this.native.openAgent(
       gate,
       {
@@ -109,7 +110,7 @@ export class Agent {
         maxTransfers: wholeNumber('maxTransfers', options.maxTransfers ?? 4096, 1, 65_536),
         spinNs: wholeNumber('spinUs', options.spinUs ?? 20, 0, 1_000_000) * 1000,
         quiesceGraceNs: spanNs('quiesceGraceMs', options.quiesceGraceMs ?? 2000),
-        wakePerCompletion: options.wakePerCompletion === true,
+        wakePerCompletion,
       },
       this.#completions.onWake,
     )
