@@ -303,7 +303,10 @@ export class Orchestrator {
     // Only fault rules ask natively for the class of a transfer.
     const classNumber = this.#options.faulted() ? binding().workloadNumber(workload.name) : 0
     const permit = new Permit(path, bytes, nowUs + ttlMs * 1000)
-    return sealPermit(permit, binding().mint(this.#options.gate, path.key, path.operation, bytes, ttlMs * 1e6, classNumber))
+    return sealPermit(
+      permit,
+      binding().mint(this.#options.gate, path.key, path.operation, bytes, ttlMs * 1e6, classNumber),
+    )
   }
 
   #publish<T extends Decision>(decision: T): T {

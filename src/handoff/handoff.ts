@@ -84,17 +84,17 @@ export async function move(
   const quiesced = transfer.quiesced.then(() => {
     orchestrator.releaseQuietly(decision.lease)
   })
-  const abort = (): void => transfer.cancel()
-  request.signal?.addEventListener('abort', abort, { once: true })
+  const { signal } = request
+  const abort = signal === undefined ? undefined : cancelOnAbort(signal, transfer)
   let outcome: TransferOutcome
   try {
     outcome = await transfer.settled
   } catch (error) {
     observeFailure(orchestrator, path, request.from.bytes, error)
-    if (request.signal?.aborted === true && SeamError.is(error, 'KVSEAM_CANCELLED')) throw request.signal.reason
+    if (signal?.aborted === true && SeamError.is(error, 'KVSEAM_CANCELLED')) throw signal.reason
     throw error
   } finally {
-    request.signal?.removeEventListener('abort', abort)
+    if (abort !== undefined) signal?.removeEventListener('abort', abort)
   }
   const digest = sourceDigest === null ? null : await compareDigest(orchestrator, path, request, sourceDigest, outcome)
   orchestrator.observeQuietly({
@@ -133,11 +133,40 @@ export async function handoff(
       { blame: 'pool' },
     )
   }
-  const result = await move(orchestrator, decision, request, defaultDeadlineMs)
-  return Object.defineProperty(result as MoveResult & { decision: DecisionRecord }, 'decision', {
-    get: () => decision.record,
-    enumerable: true,
-  })
+  return new Handoff(decision, await move(orchestrator, decision, request, defaultDeadlineMs))
+}
+
+/** A class for its getter: the record is built when somebody looks, and most never do. */
+class Handoff implements HandoffResult {
+  readonly path: Path
+  readonly bytes: number
+  readonly outcome: TransferOutcome
+  readonly ms: number
+  readonly verified: boolean
+  readonly digest: number | null
+  readonly quiesced: Promise<void>
+  readonly #admitted: Admitted
+
+  constructor(admitted: Admitted, moved: MoveResult) {
+    this.path = moved.path
+    this.bytes = moved.bytes
+    this.outcome = moved.outcome
+    this.ms = moved.ms
+    this.verified = moved.verified
+    this.digest = moved.digest
+    this.quiesced = moved.quiesced
+    this.#admitted = admitted
+  }
+
+  get decision(): DecisionRecord {
+    return this.#admitted.record
+  }
+}
+
+function cancelOnAbort(signal: AbortSignal, transfer: Transfer): () => void {
+  const abort = (): void => transfer.cancel()
+  signal.addEventListener('abort', abort, { once: true })
+  return abort
 }
 
 function checkSides(path: Path, request: MoveRequest): void {

@@ -167,6 +167,7 @@ export class Agent {
     const info = this.native.peerInfo(this.handle, index)!
     const known = this.#peers.get(info.name)
     if (known !== undefined && known.index === index) return known
+    known?.markGone() // the same name in a new life: the addon drops the old one as soon as it hears of the new
     return await new Promise<Peer>((resolve, reject) => {
       const waiters = this.#connecting.get(index)
       if (waiters !== undefined) {
@@ -347,6 +348,7 @@ export class Agent {
         const peer = [...this.#peers.values()].find((known) => known.index === event.peer)
         if (peer === undefined) break
         this.#peers.delete(peer.name)
+        peer.markGone()
         this.onPeerDown(peer, event.error)
         break
       }

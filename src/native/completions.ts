@@ -29,12 +29,7 @@ export class Completions implements Canceller {
   #idle: (() => void)[] = []
 
   /** @param wakePerCompletion benchmarks only: every wake-up delivers one record */
-  constructor(
-    binding: Binding,
-    agentName: string,
-    onEvent: (event: NativeEvent) => void,
-    wakePerCompletion = false,
-  ) {
+  constructor(binding: Binding, agentName: string, onEvent: (event: NativeEvent) => void, wakePerCompletion = false) {
     this.#wakePerCompletion = wakePerCompletion
     this.#records = new Float64Array((wakePerCompletion ? 1 : BATCH) * RECORD.fields)
     this.#binding = binding
