@@ -44,7 +44,8 @@ napi_value post(napi_env env, napi_callback_info info, Instance* instance) {
   request.remoteList = static_cast<uint64_t>(numbers[5]);
   request.first = static_cast<uint64_t>(numbers[6]);
   request.count = static_cast<uint64_t>(numbers[7]);
-  request.deadlineNs = nowNs() + static_cast<int64_t>(numbers[8]);
+  request.submittedNs = nowNs();
+  request.deadlineNs = request.submittedNs + static_cast<int64_t>(numbers[8]);
   if (count > 9) {
     napi_valuetype type = napi_undefined;
     napi_typeof(env, values[9], &type);

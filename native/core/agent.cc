@@ -309,7 +309,8 @@ Status Agent::post(PostRequest request, uint64_t* out) {
   if (!status.ok()) return status;
   const uint64_t bytes = (*local)->rangeBytes(request.first, request.count);
   uint32_t workload = 0;
-  status = permits_->redeem(request.permit, path->key, request.operation, bytes, nowNs(), &workload);
+  const int64_t submittedNs = request.submittedNs != 0 ? request.submittedNs : nowNs();
+  status = permits_->redeem(request.permit, path->key, request.operation, bytes, submittedNs, &workload);
   if (!status.ok()) return status;
 
   Transfer& transfer = progress_->transfer(slot);
@@ -325,7 +326,7 @@ Status Agent::post(PostRequest request, uint64_t* out) {
   transfer.notify = std::move(request.notify);
   for (const auto& memory : transfer.local->memories()) memory->enter();
   for (const auto& memory : transfer.remote->memories()) memory->enter();
-  *out = launch(slot);
+  *out = launch(slot, submittedNs);
   return {};
 }
 
@@ -347,11 +348,11 @@ Status Agent::notify(uint32_t pathIndex, std::string payload, int64_t deadlineNs
   transfer.first = transfer.count = transfer.bytes = 0;
   transfer.deadlineNs = deadlineNs;
   transfer.notify = std::move(payload);
-  *out = launch(slot);
+  *out = launch(slot, nowNs());
   return {};
 }
 
-uint64_t Agent::launch(uint32_t slot) {
+uint64_t Agent::launch(uint32_t slot, int64_t submittedNs) {
   freeSlots_.pop_back();
   Transfer& transfer = progress_->transfer(slot);
   if (++transfer.generation == 0) transfer.generation = 1;
@@ -360,7 +361,7 @@ uint64_t Agent::launch(uint32_t slot) {
   transfer.cancelAsked = false;
   transfer.quarantined = false;
   transfer.postedNs = 0;
-  transfer.submittedNs = nowNs();
+  transfer.submittedNs = submittedNs;
   const uint64_t handle = uint64_t{transfer.generation} << kSlotBits | slot;
   progress_->submit(slot);
   return handle;

@@ -33,6 +33,7 @@ struct PostRequest {
   uint64_t count = 0;
   int64_t deadlineNs = 0;
   std::string notify;
+  int64_t submittedNs = 0;  // the caller's own reading of the clock, so that one serves the whole call; 0: read here
 };
 
 class Agent {
@@ -106,7 +107,7 @@ class Agent {
   Agent(std::shared_ptr<BackendHandle> backend, AgentOptions options, std::shared_ptr<PermitBook> permits,
         uint32_t numberInBook, WakeTarget* wake);
   Status takeSlot(uint32_t* slot);
-  uint64_t launch(uint32_t slot);
+  uint64_t launch(uint32_t slot, int64_t submittedNs);
 
   AgentOptions options_;
   std::string name_;

@@ -62,7 +62,8 @@ Progress::Progress(std::shared_ptr<BackendHandle> backend, const ProgressOptions
       api_(backend_->faults().innerApi()),
       self_(backend_->faults().innerSelf()),
       wheel_(options.maxTransfers, nowNs()),
-      held_(options.maxTransfers) {}
+      held_(options.maxTransfers),
+      spinNs_(options.spinNs) {}
 
 Progress::~Progress() {
   if (eventFd_ >= 0) ::close(eventFd_);
@@ -202,7 +203,7 @@ bool Progress::run() {
     }
     if (worked) {
       lastWorkNs = now;
-    } else if (now - lastWorkNs < options_.spinNs) {
+    } else if (now - lastWorkNs < spinNs_) {
       relax();
     } else {
       sleep(now);
@@ -594,7 +595,14 @@ void Progress::sleep(int64_t now) {
   ppoll(fds, fd >= 0 ? 2 : 1, wakeAt == kForeverNs ? nullptr : &timeout, nullptr);
   // An exchange, not a store: the owner's exchange must stay visible to the next one (a store would break the chain).
   sleeping_.exchange(false, std::memory_order_acq_rel);
-  if ((fds[0].revents & POLLIN) != 0) {
+  const bool called = (fds[0].revents & POLLIN) != 0;
+  const int64_t longest = options_.spinNs * kSpinGrowth;
+  if (nowNs() - now > longest) {
+    spinNs_ = options_.spinNs;
+  } else if (called) {
+    spinNs_ = std::min(spinNs_ * 2, longest);
+  }
+  if (called) {
     uint64_t count = 0;
     [[maybe_unused]] const ssize_t got = ::read(eventFd_, &count, sizeof(count));
   }

@@ -34,7 +34,7 @@ class WakeTarget {
 struct ProgressOptions {
   uint32_t maxTransfers = 4096;                  // slots: transfers submitted and not yet quiesced
   uint32_t maxPaths = 4096;
-  int64_t spinNs = 20'000;                       // polls this long after the last work before it sleeps
+  int64_t spinNs = 20'000;                       // polls this long after the last work before it sleeps; see kSpinGrowth
   int64_t quiesceGraceNs = 2'000'000'000;        // settled but not quiesced for longer: quarantined
   bool wakePerCompletion = false;                // measurement only: the design that this engine does not use
 };
@@ -54,6 +54,9 @@ struct ProgressCounters {
 class Progress {
  public:
   static constexpr int64_t kStallNs = 20'000'000;
+  // A submit that ends a sleep shorter than this many spins doubles the spin up to it; a longer sleep resets it. Owner and
+  // thread that put each other to sleep at every turn pay two wake-ups of tens of microseconds for nothing.
+  static constexpr int64_t kSpinGrowth = 8;
 
   Progress(std::shared_ptr<BackendHandle> backend, const ProgressOptions& options, WakeTarget* wake);
   ~Progress();
@@ -175,10 +178,11 @@ class Progress {
   std::mutex wakeMutex_;  // only against detachWake()
   WakeTarget* wake_;
   std::atomic<bool> wakePending_{false};
-  std::atomic<bool> sleeping_{false};
+  // The owner writes this at every submit and the thread the next line's at every turn: together they would bounce.
+  alignas(64) std::atomic<bool> sleeping_{false};
   std::atomic<bool> stopping_{false};
   std::atomic<int64_t> stopByNs_{0};
-  std::atomic<int64_t> lastLoopNs_{0};  // written by the progress thread at every turn of its loop
+  alignas(64) std::atomic<int64_t> lastLoopNs_{0};  // written by the progress thread at every turn of its loop
   int eventFd_ = -1;
 
   // Progress thread only.
@@ -198,6 +202,7 @@ class Progress {
   uint32_t connecting_ = 0;
   uint32_t unquiesced_ = 0;
   int64_t lastStallEndNs_ = 0;
+  int64_t spinNs_;  // now; from options_.spinNs to kSpinGrowth times that
   bool wakeNeeded_ = false;
 
   std::mutex exitMutex_;

@@ -102,7 +102,8 @@ export class Agent {
       }
     })
     this.native = binding()
-    this.#completions = new Completions(this.native, name, (event) => this.#onEvent(event))
+    const wakePerCompletion = options.wakePerCompletion === true
+    this.#completions = new Completions(this.native, name, (event) => this.#onEvent(event), wakePerCompletion)
     this.handle = this.native.openAgent(
       gate,
       {
@@ -112,7 +113,7 @@ export class Agent {
         maxTransfers: wholeNumber('maxTransfers', options.maxTransfers ?? 4096, 1, 65_536),
         spinNs: wholeNumber('spinUs', options.spinUs ?? 20, 0, 1_000_000) * 1000,
         quiesceGraceNs: spanNs('quiesceGraceMs', options.quiesceGraceMs ?? 2000),
-        wakePerCompletion: options.wakePerCompletion === true,
+        wakePerCompletion,
       },
       this.#completions.onWake,
     )
@@ -169,6 +170,7 @@ export class Agent {
     const info = this.native.peerInfo(this.handle, index)!
     const known = this.#peers.get(info.name)
     if (known !== undefined && known.index === index) return known
+    known?.markGone() // the same name in a new life: the addon drops the old one as soon as it hears of the new
     return await new Promise<Peer>((resolve, reject) => {
       const waiters = this.#connecting.get(index)
       if (waiters !== undefined) {
@@ -349,6 +351,7 @@ export class Agent {
         const peer = [...this.#peers.values()].find((known) => known.index === event.peer)
         if (peer === undefined) break
         this.#peers.delete(peer.name)
+        peer.markGone()
         this.onPeerDown(peer, event.error)
         break
       }

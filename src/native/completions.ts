@@ -11,23 +11,27 @@ import {
   RECORD,
   SLOTS,
 } from './binding.js'
-import { Transfer } from './transfer.js'
+import { type Canceller, Transfer } from './transfer.js'
 
 /** Records taken in one crossing; more than this and the event loop gets a turn in between. */
 const BATCH = 2048
 
-export class Completions {
+export class Completions implements Canceller {
   readonly #binding: Binding
   readonly #agentName: string
   readonly #onEvent: (event: NativeEvent) => void
-  readonly #records = new Float64Array(BATCH * RECORD.fields)
+  readonly #wakePerCompletion: boolean
+  readonly #records: Float64Array
   readonly #transfers: (Transfer | undefined)[] = []
   #agent = 0
   #unquiesced = 0
   #holds = 0
   #idle: (() => void)[] = []
 
-  constructor(binding: Binding, agentName: string, onEvent: (event: NativeEvent) => void) {
+  /** @param wakePerCompletion benchmarks only: every wake-up delivers one record */
+  constructor(binding: Binding, agentName: string, onEvent: (event: NativeEvent) => void, wakePerCompletion = false) {
+    this.#wakePerCompletion = wakePerCompletion
+    this.#records = new Float64Array((wakePerCompletion ? 1 : BATCH) * RECORD.fields)
     this.#binding = binding
     this.#agentName = agentName
     this.#onEvent = onEvent
@@ -37,7 +41,7 @@ export class Completions {
   readonly onWake = (): void => {
     if (this.#agent === 0) return
     this.#binding.acknowledgeWake(this.#agent)
-    if (this.drain()) setImmediate(this.onWake)
+    if (this.drain() && !this.#wakePerCompletion) setImmediate(this.onWake)
   }
 
   attach(agent: number): void {
@@ -54,12 +58,16 @@ export class Completions {
 
   /** Registers a transfer that the addon has just accepted under `number`. */
   track(number: number): Transfer {
-    const agent = this.#agent
-    const transfer = new Transfer(() => this.#binding.cancel(agent, number))
+    const transfer = new Transfer(this, number)
     this.#transfers[number % SLOTS] = transfer
     this.#unquiesced++
     this.hold()
     return transfer
+  }
+
+  /** Asks for the end of a transfer; nothing happens when it is over, or the agent is. */
+  cancel(number: number): void {
+    if (this.#agent !== 0) this.#binding.cancel(this.#agent, number)
   }
 
   /** An outcome is owed: the process stays alive until it is delivered. Idle agents hold nobody. */
@@ -102,7 +110,7 @@ export class Completions {
     if (news) {
       for (const event of this.#binding.takeEvents(this.#agent)) this.#onEvent(event)
     }
-    return taken === BATCH
+    return taken * RECORD.fields === records.length
   }
 
   #deliver(at: number): void {
