@@ -2,6 +2,7 @@
 // through a policy object, whose inputs and outputs all become records, and never touches bytes.
 
 import { refuse, wholeNumber } from './check.js'
+import { type PartialSettings, policyHash } from './config/policy-settings.js'
 import { type DecideRequest, policyRequest } from './decide-request.js'
 import { didYouMean } from './did-you-mean.js'
 import { SeamError } from './errors.js'
@@ -72,6 +73,8 @@ export interface OrchestratorOptions {
   readonly policy: Policy
   /** Settings the policy was made with; null for a profile without settings. */
   readonly settings: PolicySettings | null
+  /** The settings as their sources are now. */
+  readonly settingsWith: (changes: PartialSettings) => PolicySettings
   readonly gate: number
   readonly paths: PathTable
   readonly workloads: ReadonlyMap<string, WorkloadProfile>
@@ -228,9 +231,16 @@ export class Orchestrator {
     this.#policy.pin(policyIndex, state, reason, nowUs + ttlMs * 1000, nowUs)
   }
 
-  /** @internal Replaces the settings at once; they are complete and checked. */
-  configure(settings: PolicySettings, hash: string): void {
-    this.#policy.configure(settings, hash, this.#now())
+  /**
+   * Reads the settings again from where they came (file, environment, options), with `changes` laid over the options, and puts
+   * them in force at once. Evidence, leases and states stay; a bad source changes nothing. Recorded.
+   * @returns the hash that records name from now on
+   * @throws KVSEAM_CONFIG_INVALID, KVSEAM_NOT_SUPPORTED for a profile without settings
+   */
+  reload(changes: PartialSettings = {}): string {
+    const settings = this.#options.settingsWith(changes)
+    this.#policy.configure(settings, policyHash(this.profile, settings), this.#now())
+    return this.policyHash
   }
 
   /** @internal Makes a path known; its index in the policy. */

@@ -2,6 +2,8 @@
 
 import { randomBytes } from 'node:crypto'
 import { name as checkName, knownKeys, positive, refuse, wholeNumber } from './check.js'
+import { type PartialSettings, policyHash } from './config/policy-settings.js'
+import { settingsFrom } from './config/policy-source.js'
 import { SeamError } from './errors.js'
 import { faultEnvironment } from './faults/environment.js'
 import { Faults } from './faults/faults.js'
@@ -20,7 +22,8 @@ import type { Peer } from './native/peer.js'
 import { peerDownChannel } from './observe/channels.js'
 import { type Admitted, Orchestrator } from './orchestrator.js'
 import { Path, PathTable } from './paths.js'
-import { createReferencePolicy } from './policy/reference/profile.js'
+import { createPolicy, isProfile, PROFILES, type Profile } from './policy/create.js'
+import type { PolicySettings } from './policy/settings.js'
 import { WORKLOADS, type WorkloadProfile } from './policy/workload.js'
 import { RecordLog } from './record/record-log.js'
 import { recordStream } from './record/record-stream.js'
@@ -34,8 +37,12 @@ export interface SeamLogger {
 export interface SeamOptions {
   /** Which transport moves the bytes; `mock` unless told. */
   readonly backend?: string
-  /** Rules that admit transfers; `reference` (the published ones) unless told. */
-  readonly profile?: 'reference'
+  /** Rules that admit transfers; `default` unless told, `reference` for the published ones. */
+  readonly profile?: Profile
+  /** Settings of the `default` and `isolate` profiles (docs/default-policy.md); they override the file and the environment. */
+  readonly policy?: PartialSettings
+  /** JSON file of such settings, read at the start and at `policy.reload()`; KVSEAM_POLICY_FILE unless told. */
+  readonly policyFile?: string
   /** Workload classes beside release, interactive and batch. */
   readonly workloads?: readonly WorkloadProfile[]
   /** Sessions a path carries at once; the profile's default (8) unless told. */
@@ -63,6 +70,8 @@ export interface SeamOptions {
 const OPTION_NAMES = [
   'backend',
   'profile',
+  'policy',
+  'policyFile',
   'workloads',
   'sessionsPerPath',
   'pairing',
@@ -113,9 +122,13 @@ export class Seam {
   constructor(options: SeamOptions) {
     knownKeys('options', options, OPTION_NAMES)
     this.#backend = options.backend ?? 'mock'
-    const profile = options.profile ?? 'reference'
-    if (profile !== 'reference')
-      throw refuse('KVSEAM_CONFIG_INVALID', 'options.profile', profile, "known is 'reference'")
+    const profile = options.profile ?? 'default'
+    if (!isProfile(profile)) {
+      throw refuse('KVSEAM_CONFIG_INVALID', 'options.profile', profile, `known are ${PROFILES.join(', ')}`)
+    }
+    const settingsWith = (changes: PartialSettings): PolicySettings =>
+      settingsFrom({ file: options.policyFile, env: process.env, options: { ...options.policy, ...changes } })
+    const settings = settingsWith({})
     this.#pairing = options.pairing ?? 'aligned'
     if (this.#pairing !== 'aligned' && this.#pairing !== 'all') {
       throw refuse('KVSEAM_CONFIG_INVALID', 'options.pairing', options.pairing, "known are 'aligned' and 'all'")
@@ -148,8 +161,9 @@ export class Seam {
     this.#log = options.recordLog === undefined ? undefined : new RecordLog(options.recordLog)
     this.#gate = native.openGate()
     this.policy = new Orchestrator({
-      policy: createReferencePolicy(),
-      settings: null,
+      policy: createPolicy(profile, settings, policyHash(profile, settings)),
+      settings: profile === 'reference' ? null : settings,
+      settingsWith,
       gate: this.#gate,
       paths: this.paths,
       workloads,

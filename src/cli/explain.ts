@@ -40,7 +40,8 @@ export async function explainCommand(argv: string[], io: CommandIo): Promise<num
     (request === undefined || record.req.id === request) && (seq === undefined || record.seq === seq)
   const record = await lastDecision(file, wanted)
   if (record === undefined) {
-    const which = request === undefined ? (seq === undefined ? '' : ` with sequence number ${seq}`) : ` about request ${request}`
+    const which =
+      request === undefined ? (seq === undefined ? '' : ` with sequence number ${seq}`) : ` about request ${request}`
     throw new SeamError('KVSEAM_USAGE', { file, request, seq }, `${file} holds no decision${which}`)
   }
   if (values.json) io.stdout(JSON.stringify(record))

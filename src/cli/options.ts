@@ -71,11 +71,11 @@ type ValueOf<Spec> = Spec extends { kind: 'flag' }
   ? boolean
   : Spec extends { kind: 'list' }
     ? readonly string[]
-  : Spec extends { choices: readonly (infer Choice)[] }
-    ? Choice
-    : Spec extends { kind: 'text' }
-      ? string
-      : number
+    : Spec extends { choices: readonly (infer Choice)[] }
+      ? Choice
+      : Spec extends { kind: 'text' }
+        ? string
+        : number
 
 /** A flag is true or false, a list may be empty; another option is its value, or undefined when it has no default and was not given. */
 type OptionValues<S extends OptionSpecs> = {
@@ -258,7 +258,8 @@ export function helpLines(syntax: CommandSyntax, io: Pick<CommandIo, 'columns' |
 function optionText(name: string, spec: OptionSpec): string {
   const short = spec.short === undefined ? '    ' : `-${spec.short}, `
   if (spec.kind === 'flag') return `${short}--${name}`
-  const word = spec.value ?? { text: 'text', list: 'text', integer: 'n', number: 'x', bytes: 'size', duration: 'time' }[spec.kind]
+  const word =
+    spec.value ?? { text: 'text', list: 'text', integer: 'n', number: 'x', bytes: 'size', duration: 'time' }[spec.kind]
   return `${short}--${name} <${word}>`
 }
 

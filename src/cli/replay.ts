@@ -1,9 +1,10 @@
 // `kvseam replay LOG`: runs a recorded stream through the live policy again, to prove it or to see what else would have come.
 
+import { policyHash, withSettings, withTexts } from '../config/policy-settings.js'
 import { SeamError } from '../errors.js'
 import { createPolicy, isProfile, PROFILES, type Profile } from '../policy/create.js'
 import type { CandidateRecord } from '../policy/policy.js'
-import type { PolicySettings } from '../policy/settings.js'
+import { DEFAULT_SETTINGS, type PolicySettings } from '../policy/settings.js'
 import type { ConfigRecord } from '../record/event-records.js'
 import { type Difference, type ReplayReport, replayFile } from '../replay/report.js'
 import type { CommandIo } from './command.js'
@@ -48,8 +49,9 @@ export async function replayCommand(argv: string[], io: CommandIo): Promise<numb
 }
 
 function terms(profile: Profile | undefined, changes: readonly string[]) {
+  withTexts(DEFAULT_SETTINGS, changes, '--set') // a misspelt key is told before a long log is read
   const settingsOf = (config: ConfigRecord): PolicySettings =>
-    changedSettings(config.settings ?? DEFAULT_SETTINGS, changes, '--set')
+    withTexts(withSettings(DEFAULT_SETTINGS, config.settings ?? {}, 'the recorded settings'), changes, '--set')
   return {
     open: (config: ConfigRecord) => {
       const name = profile ?? config.profile
@@ -60,14 +62,21 @@ function terms(profile: Profile | undefined, changes: readonly string[]) {
           `the log was recorded under profile ${JSON.stringify(name)}, which this version does not know; pass --profile`,
         )
       }
+      if (name === 'reference' && changes.length > 0) {
+        throw new SeamError(
+          'KVSEAM_CONFIG_INVALID',
+          { set: changes },
+          "the published rules of profile 'reference' have no settings; leave --set out, or add --profile default",
+        )
+      }
       if (name === 'reference') return { policy: createPolicy(name, DEFAULT_SETTINGS, ''), settings: null }
       const settings = settingsOf(config)
-      return { policy: createPolicy(name, settings, settingsHash(settings)), settings }
+      return { policy: createPolicy(name, settings, policyHash(name, settings)), settings }
     },
     reload: (config: ConfigRecord) => {
       if ((profile ?? config.profile) === 'reference') return null
       const settings = settingsOf(config)
-      return { settings, hash: settingsHash(settings) }
+      return { settings, hash: policyHash(profile ?? config.profile, settings) }
     },
   }
 }
@@ -80,7 +89,11 @@ function proof(report: ReplayReport): string[] {
     ...condition(report),
     ...(first === null
       ? []
-      : ['First difference:', `  recorded ${first.recorded ?? '(nothing)'}`, `  replayed ${first.replayed ?? '(nothing)'}`]),
+      : [
+          'First difference:',
+          `  recorded ${first.recorded ?? '(nothing)'}`,
+          `  replayed ${first.replayed ?? '(nothing)'}`,
+        ]),
   ]
 }
 
@@ -101,7 +114,9 @@ function condition({ log }: ReplayReport): string[] {
   return [
     ...(log.brokenAt.length === 0
       ? []
-      : [`The hash chain is broken at line ${log.brokenAt.join(', ')}: something was changed, dropped or moved there.`]),
+      : [
+          `The hash chain is broken at line ${log.brokenAt.join(', ')}: something was changed, dropped or moved there.`,
+        ]),
     ...(log.lost === 0 ? [] : [`The writer lost ${log.lost} records, so the replay can't be exact.`]),
     ...(log.torn === 0 ? [] : [`${log.torn} last records were cut off, as by a crash, and left out.`]),
   ]

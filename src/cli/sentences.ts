@@ -16,8 +16,7 @@ export function sentencesOf(record: DecisionRecord): string[] {
   const { req } = record
   const name = req.id === null ? `request ${req.n}` : `request ${req.id}`
   const attempt = req.attempt === 0 ? '' : `, attempt ${req.attempt + 1}`
-  const deadline =
-    req.deadlineUs === null ? 'no deadline of its own' : `${duration(req.deadlineUs - record.tUs)} left`
+  const deadline = req.deadlineUs === null ? 'no deadline of its own' : `${duration(req.deadlineUs - record.tUs)} left`
   const others = record.candidates.filter((candidate) => !candidate.chosen)
   const chosen = record.candidates.find((candidate) => candidate.chosen)
   return [
@@ -26,10 +25,14 @@ export function sentencesOf(record: DecisionRecord): string[] {
     ...(record.panic ? ['Too little healthy capacity was left, so states were overridden (panic).'] : []),
     ...(record.pressure === null ? [] : [`The healthy paths were ${percent(record.pressure)} busy.`]),
     ...(chosen === undefined ? [] : ['', `Chosen: ${said(chosen)}`]),
-    ...(others.length === 0 ? [] : ['', `${chosen === undefined ? 'Candidates' : 'Not chosen'}:`, ...others.map((each) => `  ${said(each)}`)]),
+    ...(others.length === 0
+      ? []
+      : ['', `${chosen === undefined ? 'Candidates' : 'Not chosen'}:`, ...others.map((each) => `  ${said(each)}`)]),
     ...(record.omitted === 0 ? [] : [`  and ${record.omitted} more that the record leaves out`]),
     ...(record.retryAfterUs === null ? [] : ['', `Asking again in ${duration(record.retryAfterUs)} could end better.`]),
-    ...(record.flips.length === 0 ? [] : ['', 'What would have changed it:', ...record.flips.map((flip) => `  ${flipped(flip)}`)]),
+    ...(record.flips.length === 0
+      ? []
+      : ['', 'What would have changed it:', ...record.flips.map((flip) => `  ${flipped(flip)}`)]),
   ]
 }
 
@@ -51,8 +54,15 @@ function checked({ rule, have, limit }: FailedCheck): string {
 }
 
 function flipped({ to, path, changes }: Flip): string {
-  const what = changes.map(({ field, have, need }) => `${field} ${figure(need)}${have === null ? '' : ` instead of ${figure(have)}`}`)
-  const end = to === 'admitted' ? `${path} would have taken it` : to === 'rejected' ? 'it would have been refused' : `${path} would have been chosen`
+  const what = changes.map(
+    ({ field, have, need }) => `${field} ${figure(need)}${have === null ? '' : ` instead of ${figure(have)}`}`,
+  )
+  const end =
+    to === 'admitted'
+      ? `${path} would have taken it`
+      : to === 'rejected'
+        ? 'it would have been refused'
+        : `${path} would have been chosen`
   return `with ${what.join(' and ')}, ${end}`
 }
 

@@ -38,18 +38,19 @@ export async function* readLog(file: string, condition: LogCondition): AsyncGene
   let unreadable = 0 // line that may be torn: known when the next one starts a new life, or none comes
   const take = (text: string): LoggedRecord | null => {
     number += 1
-    const record = parsed(text)
-    if (unreadable > 0 && record?.['prevHash'] !== null) {
+    const linked = parsed(text)
+    if (unreadable > 0 && linked?.['prevHash'] !== null) {
       throw invalid(file, unreadable, 'the line is no JSON object with a schema')
     }
-    if (record === null) {
+    if (linked === null) {
       unreadable = number
       return null
     }
+    const { prevHash, ...record } = linked
     if (unreadable > 0) condition.torn += 1
     unreadable = 0
     condition.records += 1
-    if (!check.follows(text, record['prevHash']) && condition.brokenAt.length < MOST_BREAKS_KEPT) {
+    if (!check.follows(text, prevHash) && condition.brokenAt.length < MOST_BREAKS_KEPT) {
       condition.brokenAt.push(number)
     }
     if (record.schema !== 'kvseam.gap/1') return { line: number, json: unlinked(text), record }

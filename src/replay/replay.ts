@@ -205,7 +205,8 @@ class Epoch {
 
   #index(path: string, line: number): number {
     const index = this.#paths.get(path)
-    if (index === undefined) throw unusable(line, `path ${JSON.stringify(path)} was never introduced by a kvseam.path/1`)
+    if (index === undefined)
+      throw unusable(line, `path ${JSON.stringify(path)} was never introduced by a kvseam.path/1`)
     return index
   }
 }
