@@ -16,7 +16,10 @@ describe('truthAt', () => {
     ['stall', { stallShare: 0.1 }],
     ['blackhole', { refuses: true }],
     ['corrupt', { corruptShare: 0.1 }],
+    ['spikes', { spikeShare: 0.2 }],
+    ['masked', { payloadShare: 0.2 }],
     ['deaf', { unmeasured: true }],
+    ['absent', { absent: true }],
   ] as const)('%s holds from its beginning to its end, on its path alone', (kind, effect) => {
     const faults = on(kind)
     expect(truthAt(faults, 2, 10 * S)).toEqual({ ...SOUND, ...effect })
