@@ -3,6 +3,7 @@
 import type { Policy } from '../policy/policy.js'
 import { createReferencePolicy } from '../policy/reference/profile.js'
 import { BinaryHealth } from './baselines/binary-health.js'
+import { DeadlineQueue } from './baselines/deadline-queue.js'
 import { EnvoyOutlier } from './baselines/envoy-outlier.js'
 import { LeastBytes } from './baselines/least-bytes.js'
 import { LowestLatency } from './baselines/lowest-latency.js'
@@ -31,5 +32,6 @@ export const BASELINES: readonly Contender[] = [
   { name: 'tent-score', role: 'rival', create: () => new TentScore() },
   { name: 'reference', role: 'rival', create: () => createReferencePolicy() },
   { name: 'reference-normalised', role: 'rival', create: createNormalisedReference },
+  { name: 'deadline-queue', role: 'mark', create: () => new DeadlineQueue() },
   { name: 'oracle', role: 'mark', create: (_seed, faults) => new Oracle(faults) },
 ]

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import type { Policy, SampleOutcome } from '../../src/policy/policy.js'
 import { WORKLOADS } from '../../src/policy/workload.js'
 import { BinaryHealth } from '../../src/simulate/baselines/binary-health.js'
+import { DeadlineQueue } from '../../src/simulate/baselines/deadline-queue.js'
 import { EnvoyOutlier } from '../../src/simulate/baselines/envoy-outlier.js'
 import { LeastBytes } from '../../src/simulate/baselines/least-bytes.js'
 import { LowestLatency } from '../../src/simulate/baselines/lowest-latency.js'
@@ -18,13 +19,13 @@ const S = 1_000_000
 function over<T extends Policy>(policy: T, paths: number) {
   for (const description of pathDescriptions(1).slice(0, paths)) policy.addPath(description, 0)
   let seq = 0
-  const decide = (nowUs = 0, bytes = 1e6) =>
+  const decide = (nowUs = 0, bytes = 1e6, deadlineUs: number | null = null) =>
     policy.decide(
       {
         requestId: null,
         workload: WORKLOADS.batch,
         bytes,
-        deadlineUs: null,
+        deadlineUs,
         candidates: Array.from({ length: paths }, (_, path) => path),
         leaseUs: 1e9,
         attempt: 0,
@@ -136,6 +137,31 @@ describe('tent score', () => {
     for (let i = 0; i < 3; i++) settle(0, 'transport', 32 * S + i)
     decide(91 * S)
     expect(state(0)).toBe('quarantined')
+  })
+})
+
+describe('deadline queue', () => {
+  it('keeps one transfer on a path and grants the earliest deadline first', () => {
+    const { decide, policy } = over(new DeadlineQueue(), 1)
+    const first = decide(0, 1e6, S)
+    const late = decide(0, 1e6, 3 * S)
+    const early = decide(0, 1e6, 2 * S)
+    expect([first.verdict, late.verdict, early.verdict]).toEqual(['admitted', 'queued', 'queued'])
+    expect(policy.tick(10).granted).toEqual([])
+    policy.release(first.leaseId, 20)
+    expect(policy.tick(20).granted.map(({ ticket }) => ticket)).toEqual([early.ticket])
+    expect(policy.tick(20).granted).toEqual([])
+  })
+
+  it('gives up what an idle path could no longer serve in time, and not before', () => {
+    const { decide, policy } = over(new DeadlineQueue(), 1)
+    decide(0, 1e6, S)
+    const { ticket } = decide(0, 12_500_000, S)
+    // 12.5 MB take 1 ms and the start 200 us.
+    expect(policy.nextTickUs()).toBe(S - 1200 + 1)
+    expect(policy.tick(S - 1200).abandoned).toEqual([])
+    expect(policy.tick(S - 1199).abandoned.map((answer) => answer.ticket)).toEqual([ticket])
+    expect(policy.nextTickUs()).toBe(Number.POSITIVE_INFINITY)
   })
 })
 
