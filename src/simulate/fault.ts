@@ -11,6 +11,7 @@ import { SeamError } from '../errors.js'
  *   corrupt     one transfer in ten arrives with a wrong digest
  *   spikes      one transfer in five starts 50 ms late
  *   masked      carries payload at a fifth of its rate, and probes as if nothing were wrong
+ *   cross       shares with traffic that nobody here sees: 2 s at half its rate, 2 s alone, in turn
  *   deaf        works, but its outcomes are never measured
  *   absent      is not there yet: nobody knows of it
  */
@@ -25,6 +26,7 @@ export type FaultKind =
   | 'corrupt'
   | 'spikes'
   | 'masked'
+  | 'cross'
   | 'deaf'
   | 'absent'
 
@@ -67,7 +69,10 @@ export const SOUND: PathTruth = {
 }
 
 const FLAP_US = 10_000_000
+const CROSS_US = 2_000_000
 const RAMP_STEP_US = 1_000_000
+/** Of faults that change while they last. */
+const STEP_US: Readonly<Partial<Record<FaultKind, number>>> = { flap: FLAP_US, ramp: RAMP_STEP_US, cross: CROSS_US }
 const RAMP_FLOOR = 0.2
 const FAULTY_SHARE = 0.1
 
@@ -85,7 +90,7 @@ export function truthAt(faults: readonly FaultInterval[], path: number, atUs: nu
 export function changesOf(faults: readonly FaultInterval[]): number[] {
   const times = new Set<number>()
   for (const { kind, fromUs, toUs } of faults) {
-    const stepUs = kind === 'flap' ? FLAP_US : kind === 'ramp' ? RAMP_STEP_US : toUs - fromUs
+    const stepUs = STEP_US[kind] ?? toUs - fromUs
     if (!(toUs > fromUs)) {
       throw new SeamError(
         'KVSEAM_INVALID_ARGUMENT',
@@ -129,6 +134,8 @@ function effect(kind: FaultKind, ageUs: number): PathTruth {
       return { ...SOUND, spikeShare: 0.2 }
     case 'masked':
       return { ...SOUND, payloadShare: 0.2 }
+    case 'cross':
+      return { ...SOUND, rateShare: Math.floor(ageUs / CROSS_US) % 2 === 0 ? 0.5 : 1 }
     case 'deaf':
       return { ...SOUND, unmeasured: true }
     case 'absent':

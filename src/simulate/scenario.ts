@@ -16,7 +16,7 @@ const MAX_SESSIONS = 64
  * Names of the fault columns: a fault kind on one drawn path, or
  *   rail      slow20 on both paths of a rail         common   slow50 on all paths
  *   relapse   a black hole that comes back as slow20  cold     a path that is added when the fault would begin
- *   coldbad   the same, and it is slow20
+ *   coldbad   the same, and it is slow20                cross    on every other path, at different moments
  */
 export type ScenarioFault = 'none' | Exclude<FaultKind, 'absent'> | 'rail' | 'common' | 'relapse' | 'cold' | 'coldbad'
 
@@ -28,6 +28,7 @@ export const OTHER_FAULTS: readonly ScenarioFault[] = [
   'ramp',
   'spikes',
   'masked',
+  'cross',
   'corrupt',
   'relapse',
   'deaf',
@@ -70,6 +71,14 @@ export function faultsOf(fault: ScenarioFault, seed: number, spanUs: number): Fa
       return [{ kind: 'slow20', paths: all.filter((path) => railOf(path) === railOf(drawn)), fromUs, toUs }]
     case 'common':
       return [{ kind: 'slow50', paths: all, fromUs, toUs }]
+    case 'cross':
+      // A quarter period apart, so that they do not breathe together.
+      return [0, 2, 4, 6].map((step) => ({
+        kind: fault,
+        paths: [(drawn + step) % PATHS],
+        fromUs: fromUs + step * 500_000,
+        toUs,
+      }))
     case 'relapse': {
       const halfUs = Math.round((fromUs + toUs) / 2)
       return [

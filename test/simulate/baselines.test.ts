@@ -10,6 +10,7 @@ import { LeastBytes } from '../../src/simulate/baselines/least-bytes.js'
 import { LowestLatency } from '../../src/simulate/baselines/lowest-latency.js'
 import { Oracle } from '../../src/simulate/baselines/oracle.js'
 import { PeakEwma } from '../../src/simulate/baselines/peak-ewma.js'
+import { Prequal } from '../../src/simulate/baselines/prequal.js'
 import { RoundRobin } from '../../src/simulate/baselines/round-robin.js'
 import { TentScore } from '../../src/simulate/baselines/tent-score.js'
 import { pathDescriptions } from '../../src/simulate/scenario.js'
@@ -107,6 +108,20 @@ it('peak EWMA avoids the path whose latency has just jumped', () => {
     return path
   })
   expect(new Set(paths)).toEqual(new Set([1]))
+})
+
+it('prequal prefers the faster of the paths drawn, and leaves one that is hot', () => {
+  const { decide, settle, policy } = over(new Prequal(1), 2)
+  settle(0, 'ok', 1, 100_000)
+  settle(1, 'ok', 1, 1000)
+  const paths = Array.from({ length: 30 }, () => {
+    const { path, leaseId } = decide(2)
+    policy.release(leaseId, 2)
+    return path
+  })
+  expect(paths.filter((path) => path === 1).length).toBeGreaterThan(20)
+  const held = Array.from({ length: 30 }, () => decide(2).path)
+  expect(held.filter((path) => path === 0).length).toBeGreaterThan(8)
 })
 
 it('envoy ejects after five failures for 30 s, and never more than half of the paths', () => {

@@ -34,6 +34,11 @@ describe('truthAt', () => {
     expect(refuses).toEqual([true, true, false, false, true, false, false])
   })
 
+  it('cross traffic takes half of the rate for 2 s of every 4', () => {
+    const shares = [10, 11.9, 12, 13.9, 14].map((s) => truthAt(on('cross'), 2, s * S).rateShare)
+    expect(shares).toEqual([0.5, 0.5, 1, 1, 0.5])
+  })
+
   it('ramp loses a percent a second and stops at a fifth', () => {
     const ramp: FaultInterval[] = [{ kind: 'ramp', paths: [0], fromUs: 0, toUs: 200 * S }]
     expect(truthAt(ramp, 0, 0).rateShare).toBeCloseTo(0.99)
@@ -50,9 +55,11 @@ describe('truthAt', () => {
 describe('changesOf', () => {
   it('lists every moment at which a truth changes, once and in order', () => {
     expect(changesOf([...on('flap'), ...on('slow20')])).toEqual([10, 20, 30, 40, 50, 60, 70].map((s) => s * S))
-    const times = changesOf(on('ramp'))
-    for (const [i, atUs] of times.slice(1).entries()) {
-      expect(truthAt(on('ramp'), 2, times[i]!)).toEqual(truthAt(on('ramp'), 2, atUs - 1))
+    for (const kind of ['ramp', 'cross', 'flap'] as const) {
+      const times = changesOf(on(kind))
+      for (const [i, atUs] of times.slice(1).entries()) {
+        expect(truthAt(on(kind), 2, times[i]!)).toEqual(truthAt(on(kind), 2, atUs - 1))
+      }
     }
   })
 
