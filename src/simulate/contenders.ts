@@ -3,12 +3,14 @@
 import type { Policy } from '../policy/policy.js'
 import { createReferencePolicy } from '../policy/reference/profile.js'
 import { BinaryHealth } from './baselines/binary-health.js'
+import { DeadlineQueue } from './baselines/deadline-queue.js'
 import { EnvoyOutlier } from './baselines/envoy-outlier.js'
 import { LeastBytes } from './baselines/least-bytes.js'
 import { LowestLatency } from './baselines/lowest-latency.js'
 import { createNormalisedReference } from './baselines/normalised-reference.js'
 import { Oracle } from './baselines/oracle.js'
 import { PeakEwma } from './baselines/peak-ewma.js'
+import { Prequal } from './baselines/prequal.js'
 import { RoundRobin } from './baselines/round-robin.js'
 import { TentScore } from './baselines/tent-score.js'
 import type { FaultInterval } from './fault.js'
@@ -27,9 +29,11 @@ export const BASELINES: readonly Contender[] = [
   { name: 'lowest-latency', role: 'rival', create: () => new LowestLatency() },
   { name: 'binary-health', role: 'rival', create: () => new BinaryHealth() },
   { name: 'p2c-peak-ewma', role: 'rival', create: (seed) => new PeakEwma(seed) },
+  { name: 'prequal', role: 'rival', create: (seed) => new Prequal(seed) },
   { name: 'envoy-outlier', role: 'rival', create: (seed) => new EnvoyOutlier(seed) },
   { name: 'tent-score', role: 'rival', create: () => new TentScore() },
   { name: 'reference', role: 'rival', create: () => createReferencePolicy() },
   { name: 'reference-normalised', role: 'rival', create: createNormalisedReference },
+  { name: 'deadline-queue', role: 'mark', create: () => new DeadlineQueue() },
   { name: 'oracle', role: 'mark', create: (_seed, faults) => new Oracle(faults) },
 ]

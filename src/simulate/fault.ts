@@ -9,9 +9,26 @@ import { SeamError } from '../errors.js'
  *   flap        10 s refused, 10 s good, in turn
  *   ramp        loses 1 % of its rate every second, down to 20 %
  *   corrupt     one transfer in ten arrives with a wrong digest
+ *   spikes      one transfer in five starts 50 ms late
+ *   masked      carries payload at a fifth of its rate, and probes as if nothing were wrong
+ *   cross       shares with traffic that nobody here sees: 2 s at half its rate, 2 s alone, in turn
  *   deaf        works, but its outcomes are never measured
+ *   absent      is not there yet: nobody knows of it
  */
-export type FaultKind = 'slow50' | 'slow20' | 'slow5' | 'stall' | 'blackhole' | 'flap' | 'ramp' | 'corrupt' | 'deaf'
+export type FaultKind =
+  | 'slow50'
+  | 'slow20'
+  | 'slow5'
+  | 'stall'
+  | 'blackhole'
+  | 'flap'
+  | 'ramp'
+  | 'corrupt'
+  | 'spikes'
+  | 'masked'
+  | 'cross'
+  | 'deaf'
+  | 'absent'
 
 export interface FaultInterval {
   readonly kind: FaultKind
@@ -29,19 +46,33 @@ export interface PathTruth {
   readonly stallShare: number
   /** Share of transfers, 0..1. */
   readonly corruptShare: number
+  /** Share of transfers that start SPIKE_US late, 0..1. */
+  readonly spikeShare: number
+  /** Share of its rate that payload gets, above 0 and at most 1. */
+  readonly payloadShare: number
   readonly unmeasured: boolean
+  readonly absent: boolean
 }
+
+/** How late a start is under `spikes`, microseconds. */
+export const SPIKE_US = 50_000
 
 export const SOUND: PathTruth = {
   rateShare: 1,
   refuses: false,
   stallShare: 0,
   corruptShare: 0,
+  spikeShare: 0,
+  payloadShare: 1,
   unmeasured: false,
+  absent: false,
 }
 
 const FLAP_US = 10_000_000
+const CROSS_US = 2_000_000
 const RAMP_STEP_US = 1_000_000
+/** Of faults that change while they last. */
+const STEP_US: Readonly<Partial<Record<FaultKind, number>>> = { flap: FLAP_US, ramp: RAMP_STEP_US, cross: CROSS_US }
 const RAMP_FLOOR = 0.2
 const FAULTY_SHARE = 0.1
 
@@ -59,7 +90,7 @@ export function truthAt(faults: readonly FaultInterval[], path: number, atUs: nu
 export function changesOf(faults: readonly FaultInterval[]): number[] {
   const times = new Set<number>()
   for (const { kind, fromUs, toUs } of faults) {
-    const stepUs = kind === 'flap' ? FLAP_US : kind === 'ramp' ? RAMP_STEP_US : toUs - fromUs
+    const stepUs = STEP_US[kind] ?? toUs - fromUs
     if (!(toUs > fromUs)) {
       throw new SeamError(
         'KVSEAM_INVALID_ARGUMENT',
@@ -76,8 +107,8 @@ export function changesOf(faults: readonly FaultInterval[]): number[] {
 /** True when a path is or was faulty within `graceUs` before `atUs`, so that distrust of it has a cause. */
 export function blamable(faults: readonly FaultInterval[], path: number, atUs: number, graceUs: number): boolean {
   return faults.some(
-    (fault) =>
-      atUs >= fault.fromUs && atUs < fault.toUs + graceUs && fault.paths.includes(path) && fault.kind !== 'deaf',
+    ({ kind, fromUs, toUs, paths }) =>
+      atUs >= fromUs && atUs < toUs + graceUs && paths.includes(path) && kind !== 'deaf' && kind !== 'absent',
   )
 }
 
@@ -99,8 +130,16 @@ function effect(kind: FaultKind, ageUs: number): PathTruth {
       return { ...SOUND, rateShare: Math.max(RAMP_FLOOR, 1 - 0.01 * (1 + Math.floor(ageUs / RAMP_STEP_US))) }
     case 'corrupt':
       return { ...SOUND, corruptShare: FAULTY_SHARE }
+    case 'spikes':
+      return { ...SOUND, spikeShare: 0.2 }
+    case 'masked':
+      return { ...SOUND, payloadShare: 0.2 }
+    case 'cross':
+      return { ...SOUND, rateShare: Math.floor(ageUs / CROSS_US) % 2 === 0 ? 0.5 : 1 }
     case 'deaf':
       return { ...SOUND, unmeasured: true }
+    case 'absent':
+      return { ...SOUND, absent: true }
   }
 }
 
@@ -110,6 +149,9 @@ function worse(a: PathTruth, b: PathTruth): PathTruth {
     refuses: a.refuses || b.refuses,
     stallShare: Math.min(1, a.stallShare + b.stallShare),
     corruptShare: Math.min(1, a.corruptShare + b.corruptShare),
+    spikeShare: Math.min(1, a.spikeShare + b.spikeShare),
+    payloadShare: Math.min(a.payloadShare, b.payloadShare),
     unmeasured: a.unmeasured || b.unmeasured,
+    absent: a.absent || b.absent,
   }
 }

@@ -12,12 +12,30 @@ export const PATH_BYTES_PER_US = 12_500
 export const START_US = 200
 const MAX_SESSIONS = 64
 
-/** Names of the fault columns: a fault kind on one path, or on several at once. */
-export type ScenarioFault = 'none' | FaultKind | 'rail' | 'common'
+/**
+ * Names of the fault columns: a fault kind on one drawn path, or
+ *   rail      slow20 on both paths of a rail         common   slow50 on all paths
+ *   relapse   a black hole that comes back as slow20  cold     a path that is added when the fault would begin
+ *   coldbad   the same, and it is slow20                cross    on every other path, at different moments
+ */
+export type ScenarioFault = 'none' | Exclude<FaultKind, 'absent'> | 'rail' | 'common' | 'relapse' | 'cold' | 'coldbad'
 
 /** The columns of the main table. `slow20` is its slow path, `rail` a slow20 on both paths of a rail. */
 export const MAIN_FAULTS: readonly ScenarioFault[] = ['none', 'slow20', 'stall', 'blackhole', 'flap', 'rail']
-export const OTHER_FAULTS: readonly ScenarioFault[] = ['slow50', 'slow5', 'ramp', 'corrupt', 'deaf', 'common']
+export const OTHER_FAULTS: readonly ScenarioFault[] = [
+  'slow50',
+  'slow5',
+  'ramp',
+  'spikes',
+  'masked',
+  'cross',
+  'corrupt',
+  'relapse',
+  'deaf',
+  'cold',
+  'coldbad',
+  'common',
+]
 
 /** Share of the run after which the fault begins and ends. */
 const FAULT_FROM = 0.25
@@ -53,6 +71,27 @@ export function faultsOf(fault: ScenarioFault, seed: number, spanUs: number): Fa
       return [{ kind: 'slow20', paths: all.filter((path) => railOf(path) === railOf(drawn)), fromUs, toUs }]
     case 'common':
       return [{ kind: 'slow50', paths: all, fromUs, toUs }]
+    case 'cross':
+      // A quarter period apart, so that they do not breathe together.
+      return [0, 2, 4, 6].map((step) => ({
+        kind: fault,
+        paths: [(drawn + step) % PATHS],
+        fromUs: fromUs + step * 500_000,
+        toUs,
+      }))
+    case 'relapse': {
+      const halfUs = Math.round((fromUs + toUs) / 2)
+      return [
+        { kind: 'blackhole', paths: [drawn], fromUs, toUs: halfUs },
+        { kind: 'slow20', paths: [drawn], fromUs: halfUs, toUs },
+      ]
+    }
+    case 'cold':
+    case 'coldbad': {
+      // Paths are known in the order of their numbers, so only the last can come late.
+      const absent: FaultInterval = { kind: 'absent', paths: [PATHS - 1], fromUs: 0, toUs: fromUs }
+      return fault === 'cold' ? [absent] : [absent, { kind: 'slow20', paths: [PATHS - 1], fromUs, toUs }]
+    }
     default:
       return [{ kind: fault, paths: [drawn], fromUs, toUs }]
   }

@@ -69,12 +69,12 @@ const SEVERITY: Record<PathState, number> = {
 export class Score {
   readonly #demand: Demand
   readonly #faults: readonly FaultInterval[]
-  readonly #states: PathState[]
-  readonly #quarantinedFrom: number[]
-  readonly #detectedUs: (number | null)[]
-  readonly #recoveredUs: (number | null)[]
-  readonly #losses: number[]
-  readonly #onTime: number[]
+  readonly #states = new Array<PathState>(PATHS).fill('healthy')
+  readonly #quarantinedFrom = new Array<number>(PATHS).fill(0)
+  readonly #detectedUs = new Array<number | null>(PATHS).fill(null)
+  readonly #recoveredUs = new Array<number | null>(PATHS).fill(null)
+  readonly #losses = new Array<number>(PATHS).fill(0)
+  readonly #onTime: number[] = DEMAND_CLASSES.map(() => 0)
   readonly #slowdowns: number[] = []
   readonly #predictions = new Map<number, { atUs: number; p50Us: number; quantileUs: number }>()
   readonly #factors: number[] = []
@@ -92,15 +92,13 @@ export class Score {
   #falseQuarantineUs = 0
   #digest = 0
 
-  constructor(demand: Demand, faults: readonly FaultInterval[], states: readonly PathState[]) {
+  constructor(demand: Demand, faults: readonly FaultInterval[]) {
     this.#demand = demand
     this.#faults = faults
-    this.#states = [...states]
-    this.#quarantinedFrom = states.map(() => 0)
-    this.#detectedUs = states.map(() => null)
-    this.#recoveredUs = states.map(() => null)
-    this.#losses = states.map(() => 0)
-    this.#onTime = DEMAND_CLASSES.map(() => 0)
+  }
+
+  introduced(path: number, state: PathState): void {
+    this.#states[path] = state
   }
 
   launched(path: number, nowUs: number): void {
@@ -202,7 +200,9 @@ export class Score {
   }
 
   #noticeTruth(path: number, from: PathState, to: PathState, nowUs: number): void {
-    const fault = this.#faults.find((each) => each.paths.includes(path))
+    const fault =
+      this.#faults.find(({ kind, paths, toUs }) => kind !== 'absent' && paths.includes(path) && nowUs < toUs) ??
+      this.#faults.findLast(({ kind, paths }) => kind !== 'absent' && paths.includes(path))
     if (fault === undefined || nowUs < fault.fromUs) return
     if (this.#detectedUs[path] === null && SEVERITY[to] > SEVERITY[from] && nowUs < fault.toUs) {
       this.#detectedUs[path] = nowUs - fault.fromUs

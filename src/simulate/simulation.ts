@@ -5,11 +5,18 @@
 //   - a rejected request is not tried again.
 
 import { SeamError } from '../errors.js'
-import type { Policy, PolicyDecision, PolicyRequest, SampleOutcome, TickResult } from '../policy/policy.js'
+import type {
+  PathDescription,
+  Policy,
+  PolicyDecision,
+  PolicyRequest,
+  SampleOutcome,
+  TickResult,
+} from '../policy/policy.js'
 import { type DrawStream, streamOf, unitAt } from '../random.js'
 import { DEMAND_CLASSES, type Demand } from './demand.js'
 import { EventHeap, type SimulatedEvent } from './event-heap.js'
-import { changesOf, type FaultInterval, type PathTruth, truthAt } from './fault.js'
+import { changesOf, type FaultInterval, type PathTruth, SPIKE_US, truthAt } from './fault.js'
 import { type Discipline, Link } from './link.js'
 import { PATH_BYTES_PER_US, pathDescriptions, START_US } from './scenario.js'
 import { type RunScore, Score } from './score.js'
@@ -78,8 +85,10 @@ class Simulation {
   /** By request: attempts so far, and the paths they failed on as bits. */
   readonly #tries: Uint8Array
   readonly #failedOn: Uint32Array
-  readonly #draws: { wire: DrawStream; stall: DrawStream; corrupt: DrawStream }
-  readonly #allPaths: readonly number[]
+  readonly #draws: { wire: DrawStream; stall: DrawStream; corrupt: DrawStream; spike: DrawStream }
+  readonly #descriptions: readonly PathDescription[]
+  /** Those the policy knows, a new list when one is added. */
+  #known: readonly number[] = []
   #nowUs = 0
   #lastId = 0
   #sequence = 0
@@ -92,21 +101,18 @@ class Simulation {
     this.#faults = faults
     this.#patience = options.patience ?? 4
     this.#calibrate = options.calibrate ?? false
-    const descriptions = pathDescriptions(nominalFactor)
-    this.#links = descriptions.map(() => new Link<Attempt>(discipline, PATH_BYTES_PER_US))
-    this.#truths = descriptions.map((_, path) => truthAt(faults, path, 0))
-    this.#allPaths = descriptions.map((description) => policy.addPath(description, 0))
-    this.#score = new Score(
-      demand,
-      faults,
-      this.#allPaths.map((path) => policy.snapshot(path).state),
-    )
+    this.#descriptions = pathDescriptions(nominalFactor)
+    this.#links = this.#descriptions.map(() => new Link<Attempt>(discipline, PATH_BYTES_PER_US))
+    this.#truths = this.#descriptions.map((_, path) => truthAt(faults, path, 0))
+    this.#score = new Score(demand, faults)
+    this.#introduce()
     this.#tries = new Uint8Array(demand.count)
     this.#failedOn = new Uint32Array(demand.count)
     this.#draws = {
       wire: streamOf(seed, 'wire-bytes'),
       stall: streamOf(seed, 'stalls'),
       corrupt: streamOf(seed, 'corruption'),
+      spike: streamOf(seed, 'spikes'),
     }
     this.#unsettled = demand.count
     for (const atUs of changesOf(faults)) this.#heap.push(atUs, TRUTH_CHANGES, 0, 0)
@@ -142,15 +148,19 @@ class Simulation {
   #happen({ kind, a, b }: SimulatedEvent): void {
     switch (kind) {
       case START:
-        return this.#start(a)
+        this.#start(a)
+        break
       case REFUSED:
-        return this.#settleIfThere(a, 'transport', 0)
+        this.#settleIfThere(a, 'transport', 0)
+        break
       case SERVED:
-        return this.#served(a, b)
+        this.#served(a, b)
+        break
       case GIVE_UP:
-        return this.#giveUp(a)
+        this.#giveUp(a)
+        break
       default:
-        return this.#changeTruths()
+        this.#changeTruths()
     }
   }
 
@@ -195,7 +205,7 @@ class Simulation {
       id,
       request,
       path,
-      bytes: payloadBytes * noise,
+      bytes: (payloadBytes * noise) / (request < 0 ? 1 : truth.payloadShare),
       payloadBytes,
       leaseId,
       startedUs: this.#nowUs,
@@ -203,15 +213,19 @@ class Simulation {
       corrupt: unitAt(this.#draws.corrupt, draw) < truth.corruptShare,
     })
     if (request >= 0) this.#score.launched(path, this.#nowUs)
+    const lateUs = unitAt(this.#draws.spike, draw) < truth.spikeShare ? SPIKE_US : 0
     if (truth.refuses) this.#heap.push(this.#nowUs + REFUSAL_US, REFUSED, id, 0)
-    else this.#heap.push(this.#nowUs + START_US, START, id, 0)
+    else this.#heap.push(this.#nowUs + START_US + lateUs, START, id, 0)
     this.#heap.push(Math.max(untilUs, this.#nowUs + 1), GIVE_UP, id, 0)
   }
 
   #start(id: number): void {
     const attempt = this.#attempts.get(id)
     if (attempt === undefined || attempt.stalls) return
-    if (this.#truths[attempt.path]!.refuses) return this.#settle(attempt, 'transport', 0)
+    if (this.#truths[attempt.path]!.refuses) {
+      this.#settle(attempt, 'transport', 0)
+      return
+    }
     this.#links[attempt.path]!.add(attempt, this.#nowUs)
     this.#expect(attempt.path)
   }
@@ -278,7 +292,10 @@ class Simulation {
       return
     }
     this.#failedOn[request]! |= 1 << path
-    if (this.#tries[request]! < MOST_ATTEMPTS && this.#nowUs < this.#giveUpUs(request)) return this.#ask(request)
+    if (this.#tries[request]! < MOST_ATTEMPTS && this.#nowUs < this.#giveUpUs(request)) {
+      this.#ask(request)
+      return
+    }
     this.#unsettled--
     this.#score.failed(request)
   }
@@ -305,7 +322,7 @@ class Simulation {
   }
 
   #changeTruths(): void {
-    for (const path of this.#allPaths) {
+    for (let path = 0; path < this.#truths.length; path++) {
       const before = this.#truths[path]!
       const truth = truthAt(this.#faults, path, this.#nowUs)
       this.#truths[path] = truth
@@ -316,13 +333,23 @@ class Simulation {
       }
       this.#expect(path)
     }
+    this.#introduce()
+  }
+
+  /** Makes the paths that are there, and were not, known to the policy; its indices are ours. */
+  #introduce(): void {
+    while (this.#known.length < this.#descriptions.length && !this.#truths[this.#known.length]!.absent) {
+      const path = this.#policy.addPath(this.#descriptions[this.#known.length]!, this.#nowUs)
+      this.#known = [...this.#known, path]
+      this.#score.introduced(path, this.#policy.snapshot(path).state)
+    }
   }
 
   #candidates(request: number): readonly number[] {
     const failedOn = this.#failedOn[request]!
-    if (failedOn === 0) return this.#allPaths
-    const left = this.#allPaths.filter((path) => (failedOn & (1 << path)) === 0)
-    return left.length === 0 ? this.#allPaths : left
+    if (failedOn === 0) return this.#known
+    const left = this.#known.filter((path) => (failedOn & (1 << path)) === 0)
+    return left.length === 0 ? this.#known : left
   }
 
   #giveUpUs(request: number): number {

@@ -16,7 +16,10 @@ describe('truthAt', () => {
     ['stall', { stallShare: 0.1 }],
     ['blackhole', { refuses: true }],
     ['corrupt', { corruptShare: 0.1 }],
+    ['spikes', { spikeShare: 0.2 }],
+    ['masked', { payloadShare: 0.2 }],
     ['deaf', { unmeasured: true }],
+    ['absent', { absent: true }],
   ] as const)('%s holds from its beginning to its end, on its path alone', (kind, effect) => {
     const faults = on(kind)
     expect(truthAt(faults, 2, 10 * S)).toEqual({ ...SOUND, ...effect })
@@ -29,6 +32,11 @@ describe('truthAt', () => {
   it('flap refuses for 10 s and works for 10 s, in turn', () => {
     const refuses = [10, 19, 20, 29, 30, 45, 69].map((s) => truthAt(on('flap'), 2, s * S).refuses)
     expect(refuses).toEqual([true, true, false, false, true, false, false])
+  })
+
+  it('cross traffic takes half of the rate for 2 s of every 4', () => {
+    const shares = [10, 11.9, 12, 13.9, 14].map((s) => truthAt(on('cross'), 2, s * S).rateShare)
+    expect(shares).toEqual([0.5, 0.5, 1, 1, 0.5])
   })
 
   it('ramp loses a percent a second and stops at a fifth', () => {
@@ -47,9 +55,11 @@ describe('truthAt', () => {
 describe('changesOf', () => {
   it('lists every moment at which a truth changes, once and in order', () => {
     expect(changesOf([...on('flap'), ...on('slow20')])).toEqual([10, 20, 30, 40, 50, 60, 70].map((s) => s * S))
-    const times = changesOf(on('ramp'))
-    for (const [i, atUs] of times.slice(1).entries()) {
-      expect(truthAt(on('ramp'), 2, times[i]!)).toEqual(truthAt(on('ramp'), 2, atUs - 1))
+    for (const kind of ['ramp', 'cross', 'flap'] as const) {
+      const times = changesOf(on(kind))
+      for (const [i, atUs] of times.slice(1).entries()) {
+        expect(truthAt(on(kind), 2, times[i]!)).toEqual(truthAt(on(kind), 2, atUs - 1))
+      }
     }
   })
 

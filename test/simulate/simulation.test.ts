@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest'
 import { SeamError } from '../../src/errors.js'
-import type { Policy, PolicyRequest } from '../../src/policy/policy.js'
+import type { Policy, PolicyRequest, Sample } from '../../src/policy/policy.js'
 import { LeastBytes } from '../../src/simulate/baselines/least-bytes.js'
 import { RoundRobin } from '../../src/simulate/baselines/round-robin.js'
 import { BASELINES } from '../../src/simulate/contenders.js'
@@ -81,6 +81,54 @@ describe('ground truth', () => {
     const { wastedShare, failed } = go(new RoundRobin(), 'corrupt')
     expect(wastedShare).toBeGreaterThan(sound.wastedShare)
     expect(failed).toBe(0)
+  })
+
+  it('a masked path slows payload and lets probes pass', () => {
+    const probed: number[] = []
+    class Prober extends RoundRobin {
+      #dueUs = 0
+      override nextTickUs() {
+        return this.#dueUs
+      }
+      override tick(nowUs: number) {
+        this.#dueUs = nowUs + 500_000
+        const probesDue = Array.from({ length: 8 }, (_, path) => ({
+          path,
+          bytes: 4_194_304,
+          timeoutUs: 400_000,
+          reason: 'idle' as const,
+        }))
+        return { ...super.tick(nowUs), probesDue }
+      }
+      override observe(sample: Sample, nowUs: number) {
+        if (sample.source === 'probe') probed.push(sample.totalUs)
+        return super.observe(sample, nowUs)
+      }
+    }
+    const masked = go(new Prober(), 'masked', { load: 0.05, requests: 300 })
+    const clean = go(new Prober(), 'none', { load: 0.05, requests: 300 })
+    expect(masked.onTime).toBeLessThan(clean.onTime)
+    expect(masked.probes).toBeGreaterThan(100)
+    expect(masked.probeShare).toBeGreaterThan(0)
+    const median = (values: number[]) => values.sort((a, b) => a - b)[values.length >> 1]!
+    expect(median(probed)).toBeLessThan(1.2 * (200 + 4_194_304 / 12_500))
+  })
+
+  it('a path that comes late is used from then on', () => {
+    const uses: number[] = []
+    class Counting extends RoundRobin {
+      override decide(request: PolicyRequest, nowUs: number) {
+        uses.push(request.candidates.length)
+        return super.decide(request, nowUs)
+      }
+    }
+    go(new Counting(), 'cold')
+    expect(uses[0]).toBe(7)
+    expect(uses.at(-1)).toBe(8)
+  })
+
+  it('late starts make small requests late', () => {
+    expect(onTime(go(new RoundRobin(), 'spikes'))).toBeLessThan(onTime(sound))
   })
 
   it('a path that is not measured serves as well as any', () => {

@@ -39,7 +39,10 @@ export class TentScore extends Baseline {
     this.#nowUs = nowUs
     const moved = this.#ahead.get(sample.leaseId) ?? sample.bytes
     this.#ahead.delete(sample.leaseId)
-    if (failed) return this.#err(index, nowUs)
+    if (failed) {
+      this.#err(index, nowUs)
+      return
+    }
     const seen = moved / Math.max(1, sample.totalUs)
     this.#bandwidth[index] = (this.#bandwidth[index] ?? seen) * SMOOTHING + seen * (1 - SMOOTHING)
     this.#pause[index] = { untilUs: 0, nextUs: PAUSE_US }
