@@ -305,6 +305,7 @@ export class Orchestrator {
   close(): void {
     this.#closed = true
     clearTimeout(this.#timer)
+    this.#policy.flush()
     for (const { reject } of this.#waiting.values()) reject(closedError())
     this.#waiting.clear()
   }

@@ -17,12 +17,13 @@ import {
   move,
 } from './handoff/handoff.js'
 import { Agent, type AgentOptions } from './native/agent.js'
-import { binding } from './native/binding.js'
+import { binding, type NativeRail } from './native/binding.js'
 import type { Peer } from './native/peer.js'
 import { peerDownChannel } from './observe/channels.js'
 import { type Admitted, Orchestrator } from './orchestrator.js'
 import { Path, PathTable } from './paths.js'
 import { createPolicy, isProfile, PROFILES, type Profile } from './policy/create.js'
+import type { NominalRate } from './policy/policy.js'
 import type { PolicySettings } from './policy/settings.js'
 import { WORKLOADS, type WorkloadProfile } from './policy/workload.js'
 import { RecordLog } from './record/record-log.js'
@@ -302,6 +303,7 @@ export class Seam {
           maxSessions: this.#sessionsPerPath,
           softCapacityFraction: 0,
           riskGroups: [`rail:${from}/${fromRail.name}`, `rail:${target.name}/${toRail.name}`],
+          ...nominalOf(fromRail, toRail),
         })
         const path = new Path({
           id,
@@ -334,6 +336,13 @@ export class Seam {
       throw new SeamError('KVSEAM_CLOSED', {}, 'the seam is closed; open a new one with openSeam()')
     }
   }
+}
+
+/** What a path can do by what its rails say of themselves; nothing when one of them does not know. */
+function nominalOf(from: NativeRail, to: NativeRail): { nominal?: NominalRate } {
+  const bytesPerSecond = Math.min(from.bytesPerSecond, to.bytesPerSecond)
+  if (bytesPerSecond === 0) return {}
+  return { nominal: { bytesPerSecond, fixedUs: Math.ceil((from.latencyNs + to.latencyNs) / 1000) } }
 }
 
 /**

@@ -1,5 +1,6 @@
 // One name for each profile, and the one place where a policy is made from it.
 
+import { createDefaultPolicy, createIsolatePolicy } from './default/profile.js'
 import type { Policy } from './policy.js'
 import { createReferencePolicy } from './reference/profile.js'
 import type { PolicySettings } from './settings.js'
@@ -11,12 +12,13 @@ export function isProfile(name: unknown): name is Profile {
   return PROFILES.includes(name as Profile)
 }
 
-/** @param hash of the settings, for the records; a profile without settings (`reference`) has neither */
+/** @param hash of the settings, for the records; `reference` has neither settings nor hash */
 export function createPolicy(profile: Profile, settings: PolicySettings, hash: string): Policy {
   switch (profile) {
     case 'default':
+      return createDefaultPolicy({ settings, hash })
     case 'isolate':
-      throw new Error(`${profile} ${hash} ${settings.seed}`)
+      return createIsolatePolicy({ settings, hash })
     case 'reference':
       return createReferencePolicy()
   }

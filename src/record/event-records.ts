@@ -83,6 +83,16 @@ export interface TickRecord extends EventHead {
   readonly alarms: readonly Alarm[]
 }
 
+/**
+ * Ticks of the timer in which nothing was worth telling, since the record before. They count all the same: a policy that judges
+ * at each tick has judged then, and a replay has to.
+ */
+export interface QuietTicksRecord extends EventHead {
+  readonly schema: 'kvseam.ticks/1'
+  /** Times of the ticks, microseconds. */
+  readonly at: readonly number[]
+}
+
 /** How the bytes of one admitted decision fared. Told to the log, not to the policy, which has it as a sample. */
 export interface OutcomeRecord extends EventHead {
   readonly schema: 'kvseam.outcome/1'
@@ -110,4 +120,5 @@ export type EventRecord =
   | LeaseRecord
   | PinRecord
   | TickRecord
+  | QuietTicksRecord
   | OutcomeRecord

@@ -64,6 +64,9 @@ export interface RecordedTick extends TickResult {
   readonly answers: readonly { readonly ticket: number; readonly answer: RecordedDecision }[]
 }
 
+/** A minute of them at four a second: an idle seam writes a line a minute. */
+const MOST_QUIET_TICKS = 240
+
 const NO_ANSWERS: RecordedTick['answers'] = Object.freeze([])
 
 export class RecordedPolicy {
@@ -73,7 +76,7 @@ export class RecordedPolicy {
   readonly #known = new Map<string, { profile: WorkloadProfile; json: string }>()
   #seq = 0
   #decisions = 0
-  #seqAtLastTick = 0
+  #quietTicks: number[] = []
   #surroundings: { readonly label: string; readonly faulted: boolean } = { label: '', faulted: false }
 
   /** @param settings null for a profile without settings */
@@ -174,6 +177,15 @@ export class RecordedPolicy {
     this.#configured(settings, nowUs)
   }
 
+  /** Writes what was held back; before the stream ends. */
+  flush(): void {
+    const at = this.#quietTicks
+    const last = at.at(-1)
+    if (last === undefined) return
+    this.#quietTicks = []
+    this.#stream.write({ schema: 'kvseam.ticks/1', ...this.#head(last), at })
+  }
+
   snapshot(path: number): ReturnType<Policy['snapshot']> {
     return this.#policy.snapshot(path)
   }
@@ -218,8 +230,8 @@ export class RecordedPolicy {
     const happened =
       expiredLeases.length + probesDue.length + alarms.length + transitions.length + granted.length + abandoned.length >
       0
-    // A tick in which nothing happened matters to a replay only when something was said since the last one.
-    if (happened || (cause === 'timer' && this.#seq !== this.#seqAtLastTick)) {
+    if (!happened && cause === 'timer') this.#quiet(nowUs)
+    if (happened) {
       const head = this.#head(nowUs)
       if (this.#stream.wanted()) {
         this.#stream.write({ schema: 'kvseam.tick/1', ...head, cause, expiredLeases, probesDue, alarms })
@@ -232,7 +244,6 @@ export class RecordedPolicy {
           answer: this.#judged(request, decision, nowUs),
         }))
       : NO_ANSWERS
-    if (cause === 'timer') this.#seqAtLastTick = this.#seq
     return { ...result, answers }
   }
 
@@ -252,7 +263,14 @@ export class RecordedPolicy {
     }
   }
 
+  #quiet(nowUs: number): void {
+    if (!this.#stream.wanted()) return
+    this.#quietTicks.push(nowUs)
+    if (this.#quietTicks.length === MOST_QUIET_TICKS) this.flush()
+  }
+
   #head(nowUs: number): EventHead {
+    if (this.#quietTicks.length > 0) this.flush()
     return { seq: ++this.#seq, tUs: nowUs, epoch: this.#stream.epoch }
   }
 }

@@ -9,7 +9,7 @@ import type { Policy, PolicyRequest } from '../policy/policy.js'
 import type { PolicySettings } from '../policy/settings.js'
 import type { WorkloadProfile } from '../policy/workload.js'
 import type { DecisionRecord } from '../record/decision-record.js'
-import type { ConfigRecord, SampleRecord } from '../record/event-records.js'
+import type { ConfigRecord, PinRecord, SampleRecord } from '../record/event-records.js'
 import type { LoggedRecord } from '../record/read-log.js'
 import { RecordedPolicy, type StreamRecord } from '../record/recorded-policy.js'
 
@@ -45,7 +45,7 @@ export class Replay {
   feed({ json, record, line }: LoggedRecord): void {
     const typed = record as unknown as StreamRecord
     if (this.#epoch?.id !== typed.epoch) {
-      this.#drain(true)
+      this.end()
       if (typed.schema !== 'kvseam.config/1') {
         throw unusable(line, `epoch ${typed.epoch} does not begin with its kvseam.config/1`)
       }
@@ -60,6 +60,7 @@ export class Replay {
   }
 
   end(): void {
+    this.#epoch?.end()
     this.#drain(true)
   }
 
@@ -124,6 +125,9 @@ class Epoch {
       case 'kvseam.tick/1':
         policy.tick(record.tUs, record.cause)
         return
+      case 'kvseam.ticks/1':
+        for (const tUs of record.at) policy.tick(tUs)
+        return
       case 'kvseam.start/1':
       case 'kvseam.release/1': {
         const lease = this.#leases.get(record.id)
@@ -136,8 +140,7 @@ class Epoch {
         policy.withdraw(this.#tickets.get(record.id) ?? record.id, record.tUs)
         return
       case 'kvseam.pin/1':
-        policy.pin(this.#index(record.path, line), record.state, record.reason, record.untilUs, record.tUs)
-        return
+        return this.#pin(record, line)
       case 'kvseam.outcome/1': {
         const { schema: _schema, seq: _seq, tUs, epoch: _epoch, ...outcome } = record
         policy.note(outcome, tUs)
@@ -152,6 +155,10 @@ class Epoch {
     }
   }
 
+  end(): void {
+    this.#policy.flush()
+  }
+
   #reload(config: ConfigRecord): void {
     const next = this.#terms.reload(config)
     if (next !== null) this.#policy.configure(next.settings, next.hash, config.tUs)
@@ -160,6 +167,15 @@ class Epoch {
   #observe(record: SampleRecord, line: number): void {
     const { schema: _schema, seq: _seq, tUs, epoch: _epoch, path, lease, ...figures } = record
     this.#policy.observe({ path: this.#index(path, line), leaseId: this.#leases.get(lease) ?? 0, ...figures }, tUs)
+  }
+
+  #pin(record: PinRecord, line: number): void {
+    const path = this.#index(record.path, line)
+    try {
+      this.#policy.pin(path, record.state, record.reason, record.untilUs, record.tUs)
+    } catch (error) {
+      if (!SeamError.is(error, 'KVSEAM_NOT_SUPPORTED')) throw error // a profile without pins is replayed without them
+    }
   }
 
   #decide(record: DecisionRecord): void {
