@@ -38,7 +38,7 @@ export interface DecideDefaults {
 }
 
 /**
- * @param paths every known path by its index in the policy
+ * @param paths all that start at `request.from`, in registration order
  * @throws KVSEAM_NO_PATH, KVSEAM_UNKNOWN_WORKLOAD, KVSEAM_INVALID_ARGUMENT, KVSEAM_OUT_OF_BOUNDS
  */
 export function policyRequest(
@@ -85,7 +85,7 @@ function knownWorkload(
 function candidates({ from, to, exclude }: DecideRequest, paths: readonly Path[]): number[] {
   const indices: number[] = []
   for (const path of paths) {
-    if (path.from !== from || (to !== undefined && !to.includes(path.to))) continue
+    if (to !== undefined && !to.includes(path.to)) continue
     if (exclude?.includes(path.id) === true || !path.usable) continue
     indices.push(path.policyIndex)
   }

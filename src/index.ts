@@ -1,6 +1,7 @@
 // The public names, nothing else.
 
 export type { DecideRequest } from './decide-request.js'
+export type { Admitted, Decision, Queued, Rejected } from './decision.js'
 export { type Blame, SEAM_ERROR_CODES, SeamError, type SeamErrorCode, type SeamErrorFacts } from './errors.js'
 export type { ArmedFaults, FaultReport, Firing, RuleReport } from './faults/armed-faults.js'
 export type { FaultCheck, Faults } from './faults/faults.js'
@@ -12,7 +13,7 @@ export type { Peer } from './native/peer.js'
 export type { Region } from './native/region.js'
 export type { RemoteRegion } from './native/remote-region.js'
 export type { Transfer, TransferOutcome } from './native/transfer.js'
-export type { Admitted, Decision, Observation, Orchestrator, Queued, Rejected } from './orchestrator.js'
+export type { Observation, Orchestrator } from './orchestrator.js'
 export type { Path, PathTable } from './paths.js'
 export type { Permit } from './permit.js'
 export type { PathSnapshot, PathState } from './policy/policy.js'

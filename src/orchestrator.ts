@@ -4,6 +4,14 @@
 import { refuse, wholeNumber } from './check.js'
 import { type PartialSettings, policyHash } from './config/policy-settings.js'
 import { type DecideRequest, policyRequest } from './decide-request.js'
+import {
+  type Admitted,
+  AdmittedOutcome,
+  type Decision,
+  type Queued,
+  type Rejected,
+  RejectedOutcome,
+} from './decision.js'
 import { didYouMean } from './did-you-mean.js'
 import { SeamError } from './errors.js'
 import { binding, type GateCounters } from './native/binding.js'
@@ -25,35 +33,6 @@ import {
 const TICK_MOST_MS = 250
 const TICK_LEAST_MS = 1
 const LONGEST_PIN_MS = 86_400_000
-
-export interface Admitted {
-  readonly outcome: 'admitted'
-  readonly path: Path
-  readonly permit: Permit
-  /** Session lease; give it back with `policy.release()` unless `seam.transfer()` does. */
-  readonly lease: number
-  /** Class of the request. */
-  readonly workload: string
-  readonly record: DecisionRecord
-}
-
-/** `recompute_locally`: computing the blocks again at the destination is expected to be faster than any path. */
-export interface Rejected {
-  readonly outcome: 'rejected' | 'recompute_locally'
-  readonly record: DecisionRecord
-}
-
-/** Nothing can take it now, but something is expected to in time. Only for requests with `queue: true`. */
-export interface Queued {
-  readonly outcome: 'queued'
-  readonly record: DecisionRecord
-  /** Settles once, at the latest at the deadline. Rejects only when the seam is closed. */
-  readonly answer: Promise<Admitted | Rejected>
-  /** Leaves the queue: the answer is then a rejection, unless it has been given already. */
-  withdraw(): void
-}
-
-export type Decision = Admitted | Queued | Rejected
 
 /** One measured outcome, e.g. from a proxy that sees only HTTP. */
 export interface Observation {
@@ -85,41 +64,6 @@ export interface OrchestratorOptions {
   readonly permitTtlMs: number
 }
 
-class AdmittedOutcome implements Admitted {
-  readonly outcome = 'admitted'
-  readonly path: Path
-  readonly permit: Permit
-  readonly lease: number
-  readonly workload: string
-  readonly #judged: RecordedDecision
-
-  constructor(judged: RecordedDecision, path: Path, permit: Permit) {
-    this.#judged = judged
-    this.path = path
-    this.permit = permit
-    this.lease = judged.decision.leaseId
-    this.workload = judged.request.workload.name
-  }
-
-  get record(): DecisionRecord {
-    return this.#judged.record
-  }
-}
-
-class RejectedOutcome implements Rejected {
-  readonly outcome: 'rejected' | 'recompute_locally'
-  readonly #judged: RecordedDecision
-
-  constructor(judged: RecordedDecision) {
-    this.#judged = judged
-    this.outcome = judged.decision.verdict === 'recompute_locally' ? 'recompute_locally' : 'rejected'
-  }
-
-  get record(): DecisionRecord {
-    return this.#judged.record
-  }
-}
-
 interface Waiter {
   readonly queued: RecordedDecision
   resolve(answer: Admitted | Rejected): void
@@ -130,6 +74,8 @@ export class Orchestrator {
   readonly #options: OrchestratorOptions
   readonly #policy: RecordedPolicy
   readonly #byIndex: Path[] = []
+  /** Paths by the agent they start at, in registration order: a decision looks at no others. */
+  readonly #byStart = new Map<string, Path[]>()
   /** By ticket. */
   readonly #waiting = new Map<number, Waiter>()
   #timer: NodeJS.Timeout | undefined
@@ -170,8 +116,9 @@ export class Orchestrator {
   decide(request: DecideRequest): Decision
   decide(request: DecideRequest): Decision {
     const nowUs = this.#now()
-    const { judged, tick } = this.#policy.decide(this.#asked(request, nowUs), nowUs)
-    this.#answer(tick, nowUs)
+    const asked = this.#asked(request, nowUs)
+    if (nowUs >= this.#policy.nextTickUs()) this.#answer(this.#policy.tick(nowUs, 'request'), nowUs)
+    const judged = this.#policy.decide(asked, nowUs)
     if (judged.decision.verdict === 'queued') return this.#enqueue(judged)
     return this.#outcome(judged, nowUs)
   }
@@ -187,7 +134,10 @@ export class Orchestrator {
    * @throws KVSEAM_NO_PATH for an unknown path, KVSEAM_INVALID_ARGUMENT for impossible figures; nothing changes then
    */
   observe(observation: Observation): void {
-    const path = this.#pathOf(observation.path)
+    this.#observe(this.#pathOf(observation.path), observation)
+  }
+
+  #observe(path: Path, observation: Observation): void {
     this.#policy.observe(
       {
         path: path.policyIndex,
@@ -251,6 +201,9 @@ export class Orchestrator {
   /** @internal */
   register(path: Path): void {
     this.#byIndex[path.policyIndex] = path
+    const known = this.#byStart.get(path.from)
+    if (known === undefined) this.#byStart.set(path.from, [path])
+    else known.push(path)
   }
 
   /** @internal */
@@ -260,9 +213,8 @@ export class Orchestrator {
 
   /** @internal Whether a usable path that is not excluded leads there. */
   leads(from: string, to: string, exclude: readonly string[]): boolean {
-    return this.#byIndex.some(
-      (path) => path.from === from && path.to === to && path.usable && !exclude.includes(path.id),
-    )
+    const paths = this.#byStart.get(from) ?? []
+    return paths.some((path) => path.to === to && path.usable && !exclude.includes(path.id))
   }
 
   /** @internal The decision's transfer is posted now; its time counts from here. */
@@ -280,9 +232,12 @@ export class Orchestrator {
     if (!this.#closed) binding().revoke(this.#options.gate, permitNumber(permit))
   }
 
-  /** @internal For the log: how the bytes of a decision fared. */
-  note(outcome: Parameters<RecordedPolicy['note']>[0]): void {
-    if (!this.#closed) this.#policy.note(outcome, this.#now())
+  /** @internal What came of an admitted decision: for the policy a sample, for the log the whole. */
+  settled(observation: Observation, path: Path, outcome: () => Parameters<RecordedPolicy['note']>[0]): void {
+    if (this.#closed) return
+    this.#observe(path, observation)
+    if (this.#options.stream.wanted()) this.#policy.note(outcome(), this.#now())
+    else this.#policy.skip()
   }
 
   /** @internal As observe(), but a seam closed meanwhile learns nothing more and raises nothing. */
@@ -317,7 +272,12 @@ export class Orchestrator {
 
   #asked(request: DecideRequest, nowUs: number) {
     const { workloads, defaultDeadlineMs } = this.#options
-    return policyRequest(request, this.#byIndex, { workloads, deadlineMs: defaultDeadlineMs }, nowUs)
+    return policyRequest(
+      request,
+      this.#byStart.get(request.from) ?? [],
+      { workloads, deadlineMs: defaultDeadlineMs },
+      nowUs,
+    )
   }
 
   #outcome(judged: RecordedDecision, nowUs: number): Admitted | Rejected {

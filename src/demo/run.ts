@@ -2,12 +2,12 @@
 
 import { setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Admitted } from '../decision.js'
 import { SeamError } from '../errors.js'
 import type { MoveResult } from '../handoff/handoff.js'
 import type { Agent } from '../native/agent.js'
 import type { GateCounters } from '../native/binding.js'
 import { pathStateChannel } from '../observe/channels.js'
-import type { Admitted } from '../orchestrator.js'
 import type { TransitionRecord } from '../record/decision-record.js'
 import { openSeam, type Seam, type SeamLogger } from '../seam.js'
 import { DecodeLink, type Verdict } from './decode-link.js'

@@ -1,24 +1,25 @@
 // Gets a handoff its admitted decision, waiting in line where the policy says that this will do.
 
+import type { Admitted, Decision, Queued, Rejected } from '../decision.js'
 import { SeamError } from '../errors.js'
-import type { Admitted, Decision, Orchestrator, Rejected } from '../orchestrator.js'
-import type { DecisionRecord } from '../record/decision-record.js'
+import type { Orchestrator } from '../orchestrator.js'
 import type { HandoffRequest } from './handoff.js'
-import type { Chunk } from './move.js'
 
 interface Asked extends HandoffRequest {
   readonly exclude: readonly string[]
   readonly attempt: number
-  readonly chunks: readonly Chunk[]
+  /** Still to move. */
+  readonly bytes: number
+  /** Absolute, on performance.now(). */
   readonly untilMs: number
 }
 
-/** @throws KVSEAM_NOT_ADMISSIBLE with the record; the signal's reason when it was aborted while waiting */
-export async function admission(orchestrator: Orchestrator, asked: Asked): Promise<Admitted> {
-  const { from, to, signal } = asked
+/** At once where that is possible. @throws KVSEAM_NOT_ADMISSIBLE with the record */
+export function admission(orchestrator: Orchestrator, asked: Asked): Admitted | Promise<Admitted> {
+  const { from, to } = asked
   const decision: Decision = orchestrator.decide({
     workload: asked.workload,
-    bytes: asked.chunks.reduce((sum, chunk) => sum + chunk.bytes, 0),
+    bytes: asked.bytes,
     from: from.owner,
     to: [to.owner],
     deadlineMs: Math.max(0.001, asked.untilMs - performance.now()),
@@ -29,20 +30,22 @@ export async function admission(orchestrator: Orchestrator, asked: Asked): Promi
     ...(asked.recomputeMs === undefined ? {} : { recomputeMs: asked.recomputeMs }),
   })
   if (decision.outcome === 'admitted') return decision
-  if (decision.outcome !== 'queued') throw notAdmissible(decision)
-  const leave = (): void => decision.withdraw()
+  if (decision.outcome === 'queued') return inLine(orchestrator, decision, asked.signal)
+  throw notAdmissible(decision)
+}
+
+/** @throws as admission(); the signal's reason when it was aborted while waiting */
+async function inLine(orchestrator: Orchestrator, queued: Queued, signal: AbortSignal | undefined): Promise<Admitted> {
+  const leave = (): void => queued.withdraw()
   signal?.addEventListener('abort', leave, { once: true })
   try {
-    const answer = await decision.answer
-    if (answer.outcome !== 'admitted') {
-      signal?.throwIfAborted()
-      throw notAdmissible(answer)
-    }
+    const answer = await queued.answer
     if (signal?.aborted === true) {
-      orchestrator.abandon(answer)
+      if (answer.outcome === 'admitted') orchestrator.abandon(answer)
       throw signal.reason
     }
-    return answer
+    if (answer.outcome === 'admitted') return answer
+    throw notAdmissible(answer)
   } finally {
     signal?.removeEventListener('abort', leave)
   }
@@ -53,9 +56,8 @@ export async function admission(orchestrator: Orchestrator, asked: Asked): Promi
  * less than thrice what the policy predicts. A profile that predicts nothing leaves it all the time.
  * @returns milliseconds on performance.now()
  */
-export function patienceMs(record: DecisionRecord, untilMs: number): number {
-  const predictedUs = record.candidates.find((candidate) => candidate.chosen)?.model?.predictedUs.at(-1)
-  if (predictedUs === undefined || record.candidates.length < 2) return untilMs
+export function patienceMs({ predictedUs }: Admitted, untilMs: number): number {
+  if (predictedUs === null) return untilMs
   const nowMs = performance.now()
   return Math.min(untilMs, nowMs + Math.max((untilMs - nowMs) / 2, (3 * predictedUs) / 1000))
 }

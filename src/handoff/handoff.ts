@@ -3,10 +3,11 @@
 
 import { refuse, spanNs, wholeNumber } from '../check.js'
 import type { DecideRequest } from '../decide-request.js'
+import type { Admitted } from '../decision.js'
 import { SeamError } from '../errors.js'
 import type { Descriptors } from '../native/descriptors.js'
 import type { TransferOutcome } from '../native/transfer.js'
-import type { Admitted, Orchestrator } from '../orchestrator.js'
+import type { Orchestrator } from '../orchestrator.js'
 import type { Path } from '../paths.js'
 import type { DecisionRecord } from '../record/decision-record.js'
 import { admission, patienceMs } from './admission.js'
@@ -86,20 +87,21 @@ export async function move(
   request: MoveRequest,
   defaults: MoveDefaults,
 ): Promise<MoveResult> {
-  const { onQuiesced } = request
   let journey: Journey
   try {
-    journey = await departure(request, defaults)
     checkSides(decision.path, request)
+    journey = departure(request, defaults)
+    if (journey.digest instanceof Promise) journey.digest = await journey.digest
+    request.signal?.throwIfAborted()
   } catch (error) {
     orchestrator.abandon(decision)
-    onQuiesced?.()
+    request.onQuiesced?.()
     throw error
   }
   const leg = await travel(orchestrator, decision, journey, 0, journey.untilMs)
-  void leg.quiesced.then(onQuiesced)
+  if (request.onQuiesced !== undefined) void leg.quiesced.then(request.onQuiesced)
   if (leg.error !== undefined) throw wasAborted(request.signal, leg.error)
-  return arrival(decision.path, request, journey, leg, [])
+  return new Arrival(decision, journey, leg, NONE)
 }
 
 /** Decides and moves. @throws KVSEAM_NOT_ADMISSIBLE with the decision record when the policy says no */
@@ -108,37 +110,36 @@ export async function handoff(
   request: HandoffRequest,
   defaults: MoveDefaults,
 ): Promise<HandoffResult> {
-  const { onQuiesced } = request
-  const quiet: Promise<void>[] = []
-  const failedOver: string[] = []
+  let quiet: Promise<unknown> | undefined
   try {
     const failovers = wholeNumber('failovers', request.failovers ?? 2, 0, MOST_FAILOVERS)
-    const journey = await departure(request, defaults)
+    const journey = departure(request, defaults)
+    if (journey.digest instanceof Promise) journey.digest = await journey.digest
+    request.signal?.throwIfAborted()
+    let exclude = request.exclude ?? NONE
+    let failedOver = NONE
     for (let attempt = 0; ; attempt++) {
-      const exclude = [...(request.exclude ?? []), ...failedOver]
-      const asked = { ...request, exclude, attempt, chunks: journey.chunks, untilMs: journey.untilMs }
-      const decision = await admission(orchestrator, asked)
-      const untilMs = attempt < failovers ? patienceMs(decision.record, journey.untilMs) : journey.untilMs
+      const asked = { ...request, exclude, attempt, bytes: bytesOf(journey.chunks), untilMs: journey.untilMs }
+      const answer = admission(orchestrator, asked)
+      const decision = answer instanceof Promise ? await answer : answer
+      const { path } = decision
+      const others = [...exclude, path.id]
+      const another = attempt < failovers && orchestrator.leads(path.from, path.to, others)
+      const untilMs = another ? patienceMs(decision, journey.untilMs) : journey.untilMs
       const leg = await travel(orchestrator, decision, journey, attempt, untilMs)
-      quiet.push(leg.quiesced)
-      if (leg.error === undefined) {
-        const result = arrival(decision.path, request, journey, leg, failedOver)
-        return Object.defineProperty(result as HandoffResult, 'decision', {
-          get: () => decision.record,
-          enumerable: true,
-        })
-      }
-      const lasting = { error: leg.error, exclude: [...exclude, decision.path.id] }
-      if (attempt >= failovers || !(await mayGoOn(orchestrator, request, journey, leg, lasting.exclude))) {
-        throw wasAborted(request.signal, leg.error)
-      }
-      failedOver.push(decision.path.id)
+      if (request.onQuiesced !== undefined) quiet = Promise.all([quiet, leg.quiesced])
+      if (leg.error === undefined) return new Arrival(decision, journey, leg, failedOver)
+      if (!another || !(await mayGoOn(request, journey, leg))) throw wasAborted(request.signal, leg.error)
+      exclude = others
+      failedOver = [...failedOver, path.id]
       journey.chunks = leg.left
     }
   } finally {
-    void Promise.all(quiet).then(onQuiesced)
+    if (request.onQuiesced !== undefined) void Promise.resolve(quiet).then(request.onQuiesced)
   }
 }
+
+const NONE: readonly string[] = Object.freeze([])
 
 interface Journey {
   readonly request: MoveRequest
@@ -146,11 +147,40 @@ interface Journey {
   chunks: readonly Chunk[]
   /** Absolute, on performance.now(). */
   readonly untilMs: number
-  readonly digest: number | null
+  /** Of the source; null when nobody compares digests here. */
+  digest: number | null | Promise<number>
 }
 
-async function departure(request: MoveRequest, defaults: MoveDefaults): Promise<Journey> {
-  const startMs = performance.now()
+/** A class for its getter: the record is built when somebody looks, and most never do. */
+class Arrival implements HandoffResult {
+  readonly path: Path
+  readonly bytes: number
+  readonly outcome: TransferOutcome
+  readonly ms: number
+  readonly verified: boolean
+  readonly digest: number | null
+  readonly failedOver: readonly string[]
+  readonly quiesced: Promise<void>
+  readonly #decision: Admitted
+
+  constructor(decision: Admitted, journey: Journey, moved: Moved, failedOver: readonly string[]) {
+    this.path = decision.path
+    this.bytes = journey.request.from.bytes
+    this.outcome = moved.outcome
+    this.ms = moved.outcome.totalNs / 1e6
+    this.digest = journey.digest as number | null
+    this.verified = this.digest !== null
+    this.failedOver = failedOver
+    this.quiesced = moved.quiesced
+    this.#decision = decision
+  }
+
+  get decision(): DecisionRecord {
+    return this.#decision.record
+  }
+}
+
+function departure(request: MoveRequest, defaults: MoveDefaults): Journey {
   request.signal?.throwIfAborted()
   const deadlineMs = request.deadlineMs ?? defaults.deadlineMs
   spanNs('deadlineMs', deadlineMs)
@@ -162,9 +192,12 @@ async function departure(request: MoveRequest, defaults: MoveDefaults): Promise<
       `from has ${from.count} descriptors of ${from.bytes} bytes and to has ${to.count} of ${to.bytes}; they must match one by one`,
     )
   }
-  const digest = await sourceDigest(request)
-  request.signal?.throwIfAborted()
-  return { request, chunks: from.cut(defaults.chunkBytes), untilMs: startMs + deadlineMs, digest }
+  return {
+    request,
+    chunks: from.cut(defaults.chunkBytes),
+    untilMs: performance.now() + deadlineMs,
+    digest: sourceDigest(request),
+  }
 }
 
 /** One decision's part of the way. */
@@ -175,7 +208,8 @@ async function travel(
   attempt: number,
   untilMs: number,
 ): Promise<Moved> {
-  const { request, chunks, digest } = journey
+  const { request, chunks } = journey
+  const digest = journey.digest as number | null
   orchestrator.started(decision)
   const moved = await moveCargo(orchestrator, decision, {
     from: request.from,
@@ -185,50 +219,53 @@ async function travel(
     deadlineMs: untilMs,
     signal: request.signal,
   })
-  const quiesced = moved.quiesced.then(() => orchestrator.releaseQuietly(decision.lease))
-  let { error } = moved
-  if (error === undefined && digest !== null) {
-    error = await compareDigest(request.to, digest, decision.path.id).then(
-      () => undefined,
-      (cause: unknown) => cause,
-    )
+  if (moved.error === undefined && digest !== null) {
+    try {
+      await compareDigest(request.to, digest, decision.path.id)
+    } catch (error) {
+      moved.error = error
+    }
   }
+  const quiesced = moved.quiesced.then(() => orchestrator.releaseQuietly(decision.lease))
+  moved.quiesced = quiesced
+  const { error, outcome } = moved
   const ended = outcomeOf(error)
-  const bytes = moved.done.reduce((sum, chunk) => sum + chunk.bytes, 0)
-  const totalUs = error === undefined ? moved.outcome.totalNs / 1e3 : ended.totalUs
-  orchestrator.observeQuietly({
-    path: decision.path.id,
-    lease: decision.lease,
-    outcome: ended.outcome,
-    totalUs,
-    bytes: error === undefined ? bytes : chunks.reduce((sum, chunk) => sum + chunk.bytes, 0),
-    selfDelayed: moved.outcome.selfDelayed || ended.selfDelayed,
-  })
-  orchestrator.note({
-    lease: decision.lease,
-    path: decision.path.id,
-    code: ended.code,
-    bytes,
-    totalUs,
-    chunks: chunks.length,
-    chunksDone: moved.done.length,
-    attempt,
-    verified: digest === null ? null : error === undefined,
-  })
-  return { ...moved, error, quiesced }
+  const totalUs = error === undefined ? outcome.totalNs / 1e3 : ended.totalUs
+  orchestrator.settled(
+    {
+      path: decision.path.id,
+      lease: decision.lease,
+      outcome: ended.outcome,
+      totalUs,
+      bytes: bytesOf(chunks),
+      selfDelayed: outcome.selfDelayed || ended.selfDelayed,
+    },
+    decision.path,
+    () => ({
+      lease: decision.lease,
+      path: decision.path.id,
+      code: ended.code,
+      bytes: bytesOf(moved.done),
+      totalUs,
+      chunks: chunks.length,
+      chunksDone: moved.done.length,
+      attempt,
+      verified: digest === null ? null : error === undefined,
+    }),
+  )
+  return moved
 }
 
-/** After a failure: is there another way, and is the memory quiet, so that the old way can't write there any more? */
-async function mayGoOn(
-  orchestrator: Orchestrator,
-  request: HandoffRequest,
-  { untilMs }: Journey,
-  { error, quiesced }: Moved,
-  exclude: readonly string[],
-): Promise<boolean> {
+function bytesOf(chunks: readonly Chunk[]): number {
+  let bytes = 0
+  for (const chunk of chunks) bytes += chunk.bytes
+  return bytes
+}
+
+/** After a failure: whether trying again makes sense, and the memory is quiet, so that the old way can't write there any more. */
+async function mayGoOn(request: MoveRequest, { untilMs }: Journey, { error, quiesced }: Moved): Promise<boolean> {
   if (!SeamError.is(error) || !error.retryable || request.signal?.aborted === true) return false
   if (error.blame !== 'path' && error.blame !== 'peer') return false
-  if (!orchestrator.leads(request.from.owner, request.to.owner, exclude)) return false
   const patience = Math.min(FENCE_MS, untilMs - performance.now())
   if (patience <= 0) return false
   let timer: NodeJS.Timeout | undefined
@@ -238,26 +275,6 @@ async function mayGoOn(
   const quiet = await Promise.race([quiesced.then(() => true), late])
   clearTimeout(timer)
   return quiet
-}
-
-function arrival(
-  path: Path,
-  request: MoveRequest,
-  journey: Journey,
-  moved: Moved,
-  failedOver: readonly string[],
-): MoveResult {
-  const { outcome } = moved
-  return {
-    path,
-    bytes: request.from.bytes,
-    outcome,
-    ms: outcome.totalNs / 1e6,
-    verified: journey.digest !== null,
-    digest: journey.digest,
-    failedOver,
-    quiesced: moved.quiesced,
-  }
 }
 
 function checkSides(path: Path, request: MoveRequest): void {

@@ -1,10 +1,11 @@
 // Moves the bytes of one admitted decision over its path, in chunks when there are many: what a broken path costs is then a
 // chunk, not the whole. Each chunk is a transfer with a permit of its own under the decision's one lease.
 
+import type { Admitted } from '../decision.js'
 import { SeamError } from '../errors.js'
 import type { Descriptors } from '../native/descriptors.js'
 import type { Transfer, TransferOutcome } from '../native/transfer.js'
-import type { Admitted, Orchestrator } from '../orchestrator.js'
+import type { Orchestrator } from '../orchestrator.js'
 import { type Permit, permitNumber } from '../permit.js'
 
 export interface Chunk {
@@ -30,16 +31,53 @@ export interface Moved {
   readonly done: readonly Chunk[]
   readonly left: readonly Chunk[]
   /** Undefined when everything arrived; else what the first chunk that failed said. */
-  readonly error: unknown
+  error: unknown
   /** Resolves when nothing can touch the memory of any of them. */
-  readonly quiesced: Promise<void>
+  quiesced: Promise<void>
 }
 
 /** Chunks in flight at once: enough that the next one waits in the transport while JavaScript hears of the last. */
 const WINDOW = 4
 
+const NONE: readonly Chunk[] = Object.freeze([])
+const NOTHING: TransferOutcome = Object.freeze({ bytes: 0, postNs: 0, wireNs: 0, totalNs: 0, selfDelayed: false })
+
 /** Never rejects: how it went is in the answer. The lease is the caller's to give back. */
-export async function moveCargo(orchestrator: Orchestrator, decision: Admitted, cargo: Cargo): Promise<Moved> {
+export function moveCargo(orchestrator: Orchestrator, decision: Admitted, cargo: Cargo): Promise<Moved> {
+  return cargo.chunks.length === 1
+    ? moveWhole(orchestrator, decision, cargo)
+    : moveChunks(orchestrator, decision, cargo)
+}
+
+/** The common case, and the hot one. */
+async function moveWhole(orchestrator: Orchestrator, decision: Admitted, cargo: Cargo): Promise<Moved> {
+  const { chunks, signal } = cargo
+  let transfer: Transfer
+  try {
+    signal?.throwIfAborted()
+    transfer = post(decision, cargo, chunks[0]!, decision.permit)
+  } catch (error) {
+    orchestrator.revoke(decision.permit)
+    return { outcome: NOTHING, done: NONE, left: chunks, error, quiesced: Promise.resolve() }
+  }
+  const abort = signal === undefined ? undefined : cancelOnAbort(signal, transfer)
+  try {
+    const outcome = await transfer.settled
+    return { outcome, done: chunks, left: NONE, error: undefined, quiesced: transfer.quiesced }
+  } catch (error) {
+    return { outcome: NOTHING, done: NONE, left: chunks, error, quiesced: transfer.quiesced }
+  } finally {
+    if (abort !== undefined) signal?.removeEventListener('abort', abort)
+  }
+}
+
+function cancelOnAbort(signal: AbortSignal, transfer: Transfer): () => void {
+  const abort = (): void => transfer.cancel()
+  signal.addEventListener('abort', abort, { once: true })
+  return abort
+}
+
+async function moveChunks(orchestrator: Orchestrator, decision: Admitted, cargo: Cargo): Promise<Moved> {
   const { chunks } = cargo
   const quiet: Promise<void>[] = []
   const done: Chunk[] = []
@@ -91,11 +129,11 @@ export async function moveCargo(orchestrator: Orchestrator, decision: Admitted, 
   const lane = async (until: number): Promise<void> => {
     while (next < until && error === undefined) {
       const chunk = chunks[next++]!
-      await fly(chunk, () => (chunks.length === 1 ? decision.permit : orchestrator.partPermit(decision, chunk.bytes)))
+      await fly(chunk, () => orchestrator.partPermit(decision, chunk.bytes))
     }
   }
 
-  if (chunks.length > 1) orchestrator.revoke(decision.permit)
+  orchestrator.revoke(decision.permit)
   cargo.signal?.addEventListener('abort', cancel, { once: true })
   if (cargo.signal?.aborted === true) fail(cargo.signal.reason)
   // A notification must not overtake the bytes, and chunks arrive in any order: its chunk goes alone, and last.
@@ -103,7 +141,6 @@ export async function moveCargo(orchestrator: Orchestrator, decision: Admitted, 
   await Promise.all(Array.from({ length: Math.min(WINDOW, together) }, () => lane(together)))
   await lane(chunks.length)
   cargo.signal?.removeEventListener('abort', cancel)
-  if (next === 0) orchestrator.revoke(decision.permit)
   left.push(...chunks.slice(next))
   left.sort((a, b) => a.first - b.first)
   return { outcome: sum, done, left, error, quiesced: Promise.all(quiet).then(() => {}) }

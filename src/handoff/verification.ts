@@ -12,12 +12,12 @@ export interface VerificationTerms {
 }
 
 /** Null when there is nothing to compare with here. @throws KVSEAM_INVALID_ARGUMENT when `always` can't be met */
-export async function sourceDigest(terms: VerificationTerms): Promise<number | null> {
+export function sourceDigest(terms: VerificationTerms): Promise<number> | number | null {
   const mode = terms.verify ?? 'auto'
   if (mode === 'off') return null
   const destinationHere = terms.to.side.peer === undefined
   if (destinationHere && terms.sourceDigest !== undefined) return terms.sourceDigest
-  if (destinationHere && terms.from.side.peer === undefined) return await terms.from.digest()
+  if (destinationHere && terms.from.side.peer === undefined) return terms.from.digest()
   if (mode === 'auto') return null
   throw refuse(
     'KVSEAM_INVALID_ARGUMENT',

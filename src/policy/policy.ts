@@ -212,6 +212,8 @@ export interface PolicyDecision {
   readonly leaseId: number
   /** Place in the queue, 0 when not queued. Unique within the policy object; comes back from tick(). */
   readonly ticket: number
+  /** The class's quantile of the time predicted for the chosen path; null or left out in profiles that predict nothing. */
+  readonly predictedUs?: number | null
   /** When asking again could end better, microseconds from now; null when admitted, queued, or nobody knows. */
   readonly retryAfterUs: number | null
   /** The explanation, frozen at decision time; built on first call so that a hot path does not pay for it. */

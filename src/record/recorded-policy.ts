@@ -77,6 +77,7 @@ export class RecordedPolicy {
   #seq = 0
   #decisions = 0
   #quietTicks: number[] = []
+  #identity = { profile: '', configHash: '' }
   #surroundings: { readonly label: string; readonly faulted: boolean } = { label: '', faulted: false }
 
   /** @param settings null for a profile without settings */
@@ -97,29 +98,28 @@ export class RecordedPolicy {
   addPath(path: PathDescription, nowUs: number): number {
     const index = this.#policy.addPath(path, nowUs)
     this.#ids[index] = path.id
-    const head = this.#head(nowUs)
-    if (this.#stream.wanted()) this.#stream.write({ schema: 'kvseam.path/1', ...head, index, path })
+    if (this.#noted()) this.#stream.write({ schema: 'kvseam.path/1', ...this.#head(nowUs), index, path })
     return index
   }
 
   observe(sample: Sample, nowUs: number): readonly Transition[] {
     this.#lookAround(nowUs)
     const transitions = this.#policy.observe(sample, nowUs)
-    const head = this.#head(nowUs)
-    if (this.#stream.wanted()) {
+    if (this.#noted()) {
       const { path, leaseId, ...figures } = sample
+      const head = this.#head(nowUs)
       this.#stream.write({ schema: 'kvseam.sample/1', ...head, path: this.#ids[path]!, lease: leaseId, ...figures })
     }
-    this.#announce(transitions, nowUs)
+    if (transitions.length > 0) this.#announce(transitions, nowUs)
     return transitions
   }
 
-  /** Ticks first, so that a decision never rests on what was due before it. */
-  decide(asked: Omit<PolicyRequest, 'seq'>, nowUs: number): { judged: RecordedDecision; tick: RecordedTick } {
-    const tick = this.#tick('request', nowUs)
+  /** The caller ticks first when nextTickUs() says so: a decision must not rest on what was due before it. */
+  decide(asked: Omit<PolicyRequest, 'seq'>, nowUs: number): RecordedDecision {
+    this.#lookAround(nowUs)
     this.#introduce(asked.workload, nowUs)
     const request: PolicyRequest = { ...asked, seq: ++this.#decisions }
-    return { judged: this.#judged(request, this.#policy.decide(request, nowUs), nowUs), tick }
+    return this.#judged(request, this.#policy.decide(request, nowUs), nowUs)
   }
 
   /** The record that `decide` would make; takes nothing, leaves no trace. */
@@ -158,8 +158,8 @@ export class RecordedPolicy {
   pin(path: number, state: PathState | null, reason: string, untilUs: number, nowUs: number): readonly Transition[] {
     this.#lookAround(nowUs)
     const transitions = this.#policy.pin(path, state, reason, untilUs, nowUs)
-    const head = this.#head(nowUs)
-    if (this.#stream.wanted()) {
+    if (this.#noted()) {
+      const head = this.#head(nowUs)
       this.#stream.write({ schema: 'kvseam.pin/1', ...head, path: this.#ids[path]!, state, reason, untilUs })
     }
     this.#announce(transitions, nowUs)
@@ -168,8 +168,12 @@ export class RecordedPolicy {
 
   /** For the log only: the policy learns how a transfer ended by observe(). */
   note(outcome: Omit<OutcomeRecord, 'schema' | keyof EventHead>, nowUs: number): void {
-    const head = this.#head(nowUs)
-    if (this.#stream.wanted()) this.#stream.write({ schema: 'kvseam.outcome/1', ...head, ...outcome })
+    if (this.#noted()) this.#stream.write({ schema: 'kvseam.outcome/1', ...this.#head(nowUs), ...outcome })
+  }
+
+  /** A note that nobody wants counts all the same: numbers must not depend on who looks. */
+  skip(): void {
+    this.#noted()
   }
 
   configure(settings: PolicySettings, hash: string, nowUs: number): void {
@@ -183,7 +187,7 @@ export class RecordedPolicy {
     const last = at.at(-1)
     if (last === undefined) return
     this.#quietTicks = []
-    this.#stream.write({ schema: 'kvseam.ticks/1', ...this.#head(last), at })
+    if (this.#noted()) this.#stream.write({ schema: 'kvseam.ticks/1', ...this.#head(last), at })
   }
 
   snapshot(path: number): ReturnType<Policy['snapshot']> {
@@ -195,15 +199,14 @@ export class RecordedPolicy {
     const faulted = this.#stream.faulted()
     if (label === this.#surroundings.label && faulted === this.#surroundings.faulted) return
     this.#surroundings = { label, faulted }
-    const head = this.#head(nowUs)
-    if (this.#stream.wanted()) this.#stream.write({ schema: 'kvseam.surroundings/1', ...head, label, faulted })
+    if (this.#noted()) this.#stream.write({ schema: 'kvseam.surroundings/1', ...this.#head(nowUs), label, faulted })
   }
 
   #configured(settings: PolicySettings | null, nowUs: number): void {
-    const head = this.#head(nowUs)
-    if (!this.#stream.wanted()) return
+    this.#identity = { profile: this.#policy.profile, configHash: this.#policy.configHash }
+    if (!this.#noted()) return
     const { profile, configHash } = this.#policy
-    this.#stream.write({ schema: 'kvseam.config/1', ...head, profile, policyHash: configHash, settings })
+    this.#stream.write({ schema: 'kvseam.config/1', ...this.#head(nowUs), profile, policyHash: configHash, settings })
   }
 
   /** The terms of a class stand in the stream before the first request of it. */
@@ -213,13 +216,11 @@ export class RecordedPolicy {
     const json = JSON.stringify(workload)
     this.#known.set(workload.name, { profile: workload, json })
     if (known?.json === json) return
-    const head = this.#head(nowUs)
-    if (this.#stream.wanted()) this.#stream.write({ schema: 'kvseam.workload/1', ...head, workload })
+    if (this.#noted()) this.#stream.write({ schema: 'kvseam.workload/1', ...this.#head(nowUs), workload })
   }
 
   #lease(schema: LeaseRecord['schema'], id: number, known: boolean, nowUs: number): boolean {
-    const head = this.#head(nowUs)
-    if (this.#stream.wanted()) this.#stream.write({ schema, ...head, id, known })
+    if (this.#noted()) this.#stream.write({ schema, ...this.#head(nowUs), id, known })
     return known
   }
 
@@ -230,14 +231,12 @@ export class RecordedPolicy {
     const happened =
       expiredLeases.length + probesDue.length + alarms.length + transitions.length + granted.length + abandoned.length >
       0
-    if (!happened && cause === 'timer') this.#quiet(nowUs)
-    if (happened) {
+    if (!happened) this.#quiet(nowUs)
+    if (happened && this.#noted()) {
       const head = this.#head(nowUs)
-      if (this.#stream.wanted()) {
-        this.#stream.write({ schema: 'kvseam.tick/1', ...head, cause, expiredLeases, probesDue, alarms })
-      }
+      this.#stream.write({ schema: 'kvseam.tick/1', ...head, cause, expiredLeases, probesDue, alarms })
     }
-    this.#announce(transitions, nowUs)
+    if (transitions.length > 0) this.#announce(transitions, nowUs)
     const answers = happened
       ? [...granted, ...abandoned].map(({ ticket, request, decision }) => ({
           ticket,
@@ -248,17 +247,16 @@ export class RecordedPolicy {
   }
 
   #judged(request: PolicyRequest, decision: PolicyDecision, nowUs: number): RecordedDecision {
-    const { profile, configHash } = this.#policy
-    const policy = { profile, configHash }
-    const judged = new RecordedDecision(this.#head(nowUs), this.#surroundings, policy, request, decision)
-    if (this.#stream.wanted()) this.#stream.write(judged.record)
+    const wanted = this.#noted()
+    const judged = new RecordedDecision(this.#head(nowUs), this.#surroundings, this.#identity, request, decision)
+    if (wanted) this.#stream.write(judged.record)
     return judged
   }
 
   #announce(transitions: readonly Transition[], nowUs: number): void {
     for (const transition of transitions) {
+      if (!this.#noted()) continue
       const head = this.#head(nowUs)
-      if (!this.#stream.wanted()) continue
       this.#stream.write(transitionRecord(head, this.#surroundings.faulted, this.#ids[transition.path]!, transition))
     }
   }
@@ -269,8 +267,16 @@ export class RecordedPolicy {
     if (this.#quietTicks.length === MOST_QUIET_TICKS) this.flush()
   }
 
-  #head(nowUs: number): EventHead {
+  /** Counts a record; says whether somebody wants to see it. */
+  #noted(): boolean {
+    const wanted = this.#stream.wanted()
     if (this.#quietTicks.length > 0) this.flush()
-    return { seq: ++this.#seq, tUs: nowUs, epoch: this.#stream.epoch }
+    this.#seq++
+    return wanted
+  }
+
+  /** Of the record that was noted last. */
+  #head(nowUs: number): EventHead {
+    return { seq: this.#seq, tUs: nowUs, epoch: this.#stream.epoch }
   }
 }

@@ -111,7 +111,8 @@ class Epoch {
     const policy = this.#policy
     switch (record.schema) {
       case 'kvseam.config/1':
-        return this.#reload(record)
+        this.#reload(record)
+        return
       case 'kvseam.workload/1':
         this.#workloads.set(record.workload.name, record.workload)
         return
@@ -119,9 +120,11 @@ class Epoch {
         this.#paths.set(record.path.id, policy.addPath(record.path, record.tUs))
         return
       case 'kvseam.sample/1':
-        return this.#observe(record, line)
+        this.#observe(record, line)
+        return
       case 'kvseam.decision/1':
-        return this.#decide(record)
+        this.#decide(record)
+        return
       case 'kvseam.tick/1':
         policy.tick(record.tUs, record.cause)
         return
@@ -140,7 +143,8 @@ class Epoch {
         policy.withdraw(this.#tickets.get(record.id) ?? record.id, record.tUs)
         return
       case 'kvseam.pin/1':
-        return this.#pin(record, line)
+        this.#pin(record, line)
+        return
       case 'kvseam.outcome/1': {
         const { schema: _schema, seq: _seq, tUs, epoch: _epoch, ...outcome } = record
         policy.note(outcome, tUs)

@@ -56,7 +56,8 @@ export function recordedRun(profile: Profile, seed: number, decisions: number): 
       policy.release(lease, nowUs)
     }
     const bytes = 1 + below(4_000_000)
-    const { judged } = policy.decide(
+    if (nowUs >= policy.nextTickUs()) policy.tick(nowUs, 'request')
+    const judged = policy.decide(
       {
         requestId: `r-${n}`,
         workload: CLASSES[below(3)]!,

@@ -33,6 +33,10 @@ export class DefaultDecision implements PolicyDecision {
     this.#judgement = judgement
   }
 
+  get predictedUs(): number | null {
+    return this.#judgement.candidates[this.#judgement.chosen]?.quantileUs ?? null
+  }
+
   detail(): DecisionDetail {
     this.#detail ??= describe(this, this.#judgement)
     return this.#detail
