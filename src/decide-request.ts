@@ -18,18 +18,18 @@ export interface DecideRequest {
   /** Name of the agent that has the blocks. */
   readonly from: string
   /** Agents that could take them; every connected one unless told. */
-  readonly to?: readonly string[]
+  readonly to?: readonly string[] | undefined
   /** From now; the seam's default unless told. */
-  readonly deadlineMs?: number
-  readonly requestId?: string
+  readonly deadlineMs?: number | undefined
+  readonly requestId?: string | undefined
   /** Path ids that must not be used, e.g. one that has just failed. */
-  readonly exclude?: readonly string[]
+  readonly exclude?: readonly string[] | undefined
   /** What computing the blocks again at the destination would take; then `recompute_locally` may be the answer. */
-  readonly recomputeMs?: number
+  readonly recomputeMs?: number | undefined
   /** When nothing can take it now, wait in line instead of being rejected; the answer comes by `decision.answer`. */
-  readonly queue?: boolean
+  readonly queue?: boolean | undefined
   /** How often these bytes were tried before; above 0 the retry budget pays. */
-  readonly attempt?: number
+  readonly attempt?: number | undefined
 }
 
 export interface DecideDefaults {
@@ -46,7 +46,8 @@ export function policyRequest(
   paths: readonly Path[],
   defaults: DecideDefaults,
   nowUs: number,
-): Omit<PolicyRequest, 'seq'> {
+  seq: number,
+): PolicyRequest {
   const bytes = wholeNumber('bytes', request.bytes)
   const spanUs = Math.round(span('deadlineMs', request.deadlineMs ?? defaults.deadlineMs) * 1000)
   return {
@@ -59,6 +60,7 @@ export function policyRequest(
     attempt: wholeNumber('attempt', request.attempt ?? 0),
     recomputeUs: request.recomputeMs === undefined ? null : Math.round(span('recomputeMs', request.recomputeMs) * 1000),
     mayQueue: request.queue === true,
+    seq,
   }
 }
 

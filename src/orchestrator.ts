@@ -211,10 +211,12 @@ export class Orchestrator {
     return this.#policy.snapshot(policyIndex)
   }
 
-  /** @internal Whether a usable path that is not excluded leads there. */
-  leads(from: string, to: string, exclude: readonly string[]): boolean {
-    const paths = this.#byStart.get(from) ?? []
-    return paths.some((path) => path.to === to && path.usable && !exclude.includes(path.id))
+  /** @internal Whether another usable path that is not excluded has the same ends. */
+  hasAlternate(path: Path, exclude: readonly string[]): boolean {
+    for (const other of this.#byStart.get(path.from) ?? []) {
+      if (other !== path && other.to === path.to && other.usable && !exclude.includes(other.id)) return true
+    }
+    return false
   }
 
   /** @internal The decision's transfer is posted now; its time counts from here. */
@@ -277,6 +279,7 @@ export class Orchestrator {
       this.#byStart.get(request.from) ?? [],
       { workloads, deadlineMs: defaultDeadlineMs },
       nowUs,
+      this.#policy.nextSeq,
     )
   }
 

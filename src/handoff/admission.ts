@@ -3,34 +3,30 @@
 import type { Admitted, Decision, Queued, Rejected } from '../decision.js'
 import { SeamError } from '../errors.js'
 import type { Orchestrator } from '../orchestrator.js'
-import type { HandoffRequest } from './handoff.js'
-
-interface Asked extends HandoffRequest {
-  readonly exclude: readonly string[]
-  readonly attempt: number
-  /** Still to move. */
-  readonly bytes: number
-  /** Absolute, on performance.now(). */
-  readonly untilMs: number
-}
+import { bytesOf, type HandoffRequest, type Journey } from './handoff.js'
 
 /** At once where that is possible. @throws KVSEAM_NOT_ADMISSIBLE with the record */
-export function admission(orchestrator: Orchestrator, asked: Asked): Admitted | Promise<Admitted> {
-  const { from, to } = asked
+export function admission(
+  orchestrator: Orchestrator,
+  request: HandoffRequest,
+  journey: Journey,
+  exclude: readonly string[],
+  attempt: number,
+): Admitted | Promise<Admitted> {
   const decision: Decision = orchestrator.decide({
-    workload: asked.workload,
-    bytes: asked.bytes,
-    from: from.owner,
-    to: [to.owner],
-    deadlineMs: Math.max(0.001, asked.untilMs - performance.now()),
-    exclude: asked.exclude,
-    attempt: asked.attempt,
-    queue: asked.queue ?? true,
-    ...(asked.requestId === undefined ? {} : { requestId: asked.requestId }),
-    ...(asked.recomputeMs === undefined ? {} : { recomputeMs: asked.recomputeMs }),
+    workload: request.workload,
+    bytes: bytesOf(journey.chunks),
+    from: request.from.owner,
+    to: [request.to.owner],
+    deadlineMs: Math.max(0.001, journey.untilMs - performance.now()),
+    exclude,
+    attempt,
+    queue: request.queue ?? true,
+    requestId: request.requestId,
+    recomputeMs: request.recomputeMs,
   })
   if (decision.outcome === 'admitted') return decision
-  if (decision.outcome === 'queued') return inLine(orchestrator, decision, asked.signal)
+  if (decision.outcome === 'queued') return inLine(orchestrator, decision, request.signal)
   throw notAdmissible(decision)
 }
 

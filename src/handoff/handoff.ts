@@ -119,18 +119,16 @@ export async function handoff(
     let exclude = request.exclude ?? NONE
     let failedOver = NONE
     for (let attempt = 0; ; attempt++) {
-      const asked = { ...request, exclude, attempt, bytes: bytesOf(journey.chunks), untilMs: journey.untilMs }
-      const answer = admission(orchestrator, asked)
+      const answer = admission(orchestrator, request, journey, exclude, attempt)
       const decision = answer instanceof Promise ? await answer : answer
       const { path } = decision
-      const others = [...exclude, path.id]
-      const another = attempt < failovers && orchestrator.leads(path.from, path.to, others)
+      const another = attempt < failovers && orchestrator.hasAlternate(path, exclude)
       const untilMs = another ? patienceMs(decision, journey.untilMs) : journey.untilMs
       const leg = await travel(orchestrator, decision, journey, attempt, untilMs)
       if (request.onQuiesced !== undefined) quiet = Promise.all([quiet, leg.quiesced])
       if (leg.error === undefined) return new Arrival(decision, journey, leg, failedOver)
       if (!another || !(await mayGoOn(request, journey, leg))) throw wasAborted(request.signal, leg.error)
-      exclude = others
+      exclude = [...exclude, path.id]
       failedOver = [...failedOver, path.id]
       journey.chunks = leg.left
     }
@@ -141,7 +139,7 @@ export async function handoff(
 
 const NONE: readonly string[] = Object.freeze([])
 
-interface Journey {
+export interface Journey {
   readonly request: MoveRequest
   /** Still to move. */
   chunks: readonly Chunk[]
@@ -256,7 +254,7 @@ async function travel(
   return moved
 }
 
-function bytesOf(chunks: readonly Chunk[]): number {
+export function bytesOf(chunks: readonly Chunk[]): number {
   let bytes = 0
   for (const chunk of chunks) bytes += chunk.bytes
   return bytes

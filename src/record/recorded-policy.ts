@@ -95,6 +95,11 @@ export class RecordedPolicy {
     return this.#policy.configHash
   }
 
+  /** For the next request; each decision has its own. */
+  get nextSeq(): number {
+    return this.#decisions + 1
+  }
+
   addPath(path: PathDescription, nowUs: number): number {
     const index = this.#policy.addPath(path, nowUs)
     this.#ids[index] = path.id
@@ -115,16 +120,15 @@ export class RecordedPolicy {
   }
 
   /** The caller ticks first when nextTickUs() says so: a decision must not rest on what was due before it. */
-  decide(asked: Omit<PolicyRequest, 'seq'>, nowUs: number): RecordedDecision {
+  decide(request: PolicyRequest, nowUs: number): RecordedDecision {
     this.#lookAround(nowUs)
-    this.#introduce(asked.workload, nowUs)
-    const request: PolicyRequest = { ...asked, seq: ++this.#decisions }
+    this.#introduce(request.workload, nowUs)
+    this.#decisions = request.seq
     return this.#judged(request, this.#policy.decide(request, nowUs), nowUs)
   }
 
   /** The record that `decide` would make; takes nothing, leaves no trace. */
-  explain(asked: Omit<PolicyRequest, 'seq'>, nowUs: number): DecisionRecord {
-    const request: PolicyRequest = { ...asked, seq: this.#decisions + 1 }
+  explain(request: PolicyRequest, nowUs: number): DecisionRecord {
     const stream = this.#stream
     return decisionRecord(
       { seq: this.#seq + 1, tUs: nowUs, epoch: stream.epoch },

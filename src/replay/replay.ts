@@ -187,7 +187,7 @@ class Epoch {
     // A queued request is asked once; its second record is the answer that a tick gave.
     const isAnswer = record.ticket !== null && record.verdict !== 'queued'
     if (!isAnswer) {
-      const request: Omit<PolicyRequest, 'seq'> = {
+      const request: PolicyRequest = {
         requestId: req.id,
         workload: this.#workloads.get(req.class)!,
         bytes: req.bytes,
@@ -197,6 +197,7 @@ class Epoch {
         attempt: req.attempt,
         recomputeUs: req.recomputeUs,
         mayQueue: req.mayQueue,
+        seq: this.#policy.nextSeq,
       }
       this.#policy.decide(request, record.tUs)
     }

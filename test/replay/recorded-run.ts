@@ -68,6 +68,7 @@ export function recordedRun(profile: Profile, seed: number, decisions: number): 
         attempt: 0,
         recomputeUs: below(4) === 0 ? 20_000 : null,
         mayQueue: below(2) === 0,
+        seq: policy.nextSeq,
       },
       nowUs,
     )
