@@ -1,6 +1,6 @@
 // Whether one candidate may carry one request now: every check is made, every failing one is kept, the fixed order gives the
 // primary reason. Checks that bar; what only makes a path less welcome raises its preference level instead (see level).
-//   sessions, bytes, reservation, state, deadline, jitter, prs, fae, canary
+//   sessions, bytes, reservation, dispatch, state, deadline, jitter, prs, fae, canary
 
 import type { FailedCheck, PathState } from '../policy.js'
 import { type ClassLimits, levelOf } from './class-limits.js'
@@ -13,19 +13,20 @@ export const FAILS = {
   sessions: 1,
   bytes: 2,
   reservation: 4,
-  state: 8,
-  deadline: 16,
-  jitter: 32,
-  prs: 64,
-  fae: 128,
-  canary: 256,
+  dispatch: 8,
+  state: 16,
+  deadline: 32,
+  jitter: 64,
+  prs: 128,
+  fae: 256,
+  canary: 512,
 } as const
 
 export type Rule = keyof typeof FAILS
 
 export const RULES = Object.keys(FAILS) as Rule[]
 /** Failures that time can cure: capacity comes back. */
-export const WAITABLE = FAILS.sessions | FAILS.bytes | FAILS.reservation | FAILS.canary
+export const WAITABLE = FAILS.sessions | FAILS.bytes | FAILS.reservation | FAILS.dispatch | FAILS.canary
 /** Failures that panic overrides. */
 export const BARRED_BY_STATE = FAILS.state | FAILS.canary
 
@@ -54,6 +55,10 @@ export interface Candidate {
   readonly inFlightBytes: number
   readonly openSessions: number
   readonly aheadBytes: number
+  /** Work left on the path before it may be given more, microseconds; 0 or less when it may. */
+  readonly dispatchWaitUs: number
+  /** Part of the predicted time that is not the request's own. */
+  readonly aheadUs: number
   readonly p50Us: number
   readonly quantileUs: number
   readonly jitterUs: number
@@ -77,6 +82,8 @@ export function check(candidate: Candidate, demand: Demand, rules: Rules, starvi
   const { state } = view
   const forbid = rules.gates === 'forbid'
   let fails = 0
+  const waits = candidate.dispatchWaitUs > 0
+  if (waits) fails |= FAILS.dispatch
   if (candidate.sessions >= path.maxSessions) fails |= FAILS.sessions
   if (candidate.reservedBytes + demand.bytes > path.maxBytes) fails |= FAILS.bytes
   if (candidate.openSessions < 1) fails |= FAILS.reservation
@@ -88,8 +95,10 @@ export function check(candidate: Candidate, demand: Demand, rules: Rules, starvi
   if (view.suspect && (state === 'healthy' || state === 'unknown')) level += 1
 
   if (rules.on('prediction')) {
-    if (candidate.p50Us > demand.budgetUs) fails |= FAILS.deadline
-    else if (candidate.quantileUs > demand.budgetUs) {
+    // What waits anyway is judged by what the path could do once it is free.
+    const aheadUs = waits ? candidate.aheadUs : 0
+    if (candidate.p50Us - aheadUs > demand.budgetUs) fails |= FAILS.deadline
+    else if (candidate.quantileUs - aheadUs > demand.budgetUs) {
       if (forbid || !rules.on('at-risk')) fails |= FAILS.deadline
       else level += AT_RISK_LEVELS
     }
@@ -129,10 +138,16 @@ function failedCheck(rule: Rule, candidate: Candidate, demand: Demand): FailedCh
       return { rule, have: candidate.reservedBytes + demand.bytes, limit: path.maxBytes }
     case 'reservation':
       return { rule, have: candidate.openSessions, limit: 1 }
+    case 'dispatch':
+      return { rule, have: candidate.dispatchWaitUs, limit: 0 }
     case 'state':
       return { rule, have: null, limit: null }
     case 'deadline':
-      return { rule, have: candidate.p50Us, limit: demand.budgetUs }
+      return {
+        rule,
+        have: candidate.p50Us > demand.budgetUs ? candidate.p50Us : candidate.quantileUs,
+        limit: demand.budgetUs,
+      }
     case 'jitter':
       return { rule, have: candidate.jitterUs, limit: Math.floor(demand.limits.jitterBudget * demand.remainingUs) }
     case 'prs':

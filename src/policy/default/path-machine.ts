@@ -209,7 +209,7 @@ export class PathMachine {
     const figures = { gfs: view.gfs, ok, failed, samples: view.samples }
     switch (path.state) {
       case 'unknown':
-        if (enough && path.level === 0 && path.cleanPayloads >= PAYLOADS_TO_HEALTHY) {
+        if (view.samples >= settings.minSamples && path.level === 0 && path.cleanPayloads >= PAYLOADS_TO_HEALTHY) {
           this.#move(path, 'healthy', 'proven', figures, nowUs, out)
         }
         return

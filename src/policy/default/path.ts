@@ -92,6 +92,8 @@ export class PathRecord {
   probeUntilUs = 0
   probedUs = -1
   awake = false
+  /** Pass over the queue that found it busy. */
+  busyAt = -1
   dirty = true
   #window: SlowdownWindow | null = null
   #newest: Newest | null = null

@@ -18,7 +18,7 @@ import type {
 import { DEFAULT_SETTINGS, type PolicySettings } from '../settings.js'
 import { checkClock, checkPath, checkRequest, checkSample, invalid } from './arguments.js'
 import { Capacity } from './capacity.js'
-import { WAITABLE } from './checks.js'
+import { FAILS, WAITABLE } from './checks.js'
 import { admittedOutcome, DefaultDecision, rejectedOutcome } from './decision.js'
 import { Evidence } from './evidence.js'
 import { ONE } from './fixed-point.js'
@@ -33,20 +33,17 @@ import { type Gates, Rules } from './rules.js'
 import { Selection } from './selection.js'
 import { WaitQueue } from './wait-queue.js'
 
-export interface DefaultPolicyOptions {
-  /** Complete and checked; the defaults unless given. */
-  readonly settings?: PolicySettings
-  /** Stands in every record. */
-  readonly hash?: string
-}
-
-export function createDefaultPolicy(options: DefaultPolicyOptions = {}): Policy {
-  return new DefaultPolicy('default', 'prefer', options)
-}
-
-/** As default, but what default avoids is forbidden: no release work on a degraded path, however few are left. */
-export function createIsolatePolicy(options: DefaultPolicyOptions = {}): Policy {
-  return new DefaultPolicy('isolate', 'forbid', options)
+/**
+ * @param profile `isolate` forbids what `default` only avoids: no release work on a degraded path, however few are left
+ * @param settings complete and checked
+ * @param hash of the settings; stands in every record
+ */
+export function createDefaultPolicy(
+  profile: 'default' | 'isolate' = 'default',
+  settings: PolicySettings = DEFAULT_SETTINGS,
+  hash = '',
+): Policy {
+  return new DefaultPolicy(profile, settings, hash)
 }
 
 /** Idle paths looked at in one tick, so that 100,000 of them cost a tick no more than a thousand. */
@@ -75,12 +72,16 @@ class DefaultPolicy implements Policy {
   #judgedUs = 0
   #nextJudgementUs = 0
   #capacityCameBack = false
+  /** When a path that is nearly through should take a queued request. */
+  #nextGrantUs = Number.POSITIVE_INFINITY
+  /** Number of the newest pass over the queue. */
+  #servings = 0
 
-  constructor(profile: string, gates: Gates, { settings = DEFAULT_SETTINGS, hash = '' }: DefaultPolicyOptions) {
+  constructor(profile: 'default' | 'isolate', settings: PolicySettings, hash: string) {
     this.profile = profile
-    this.#gates = gates
+    this.#gates = profile === 'isolate' ? 'forbid' : 'prefer'
     this.#configHash = hash
-    this.#rules = new Rules(settings, gates)
+    this.#rules = new Rules(settings, this.#gates)
     this.#selection = new Selection(this.#rules)
     this.#machine = new PathMachine(this.#groups, this.#rules)
     this.#evidence = new Evidence(this.#machine, this.#rules)
@@ -131,12 +132,12 @@ class DefaultPolicy implements Policy {
 
   decide(request: PolicyRequest, nowUs: number): PolicyDecision {
     checkClock(nowUs)
-    return this.#answer(request, this.#clock(nowUs), true)
+    return this.#answer(request, this.#clock(nowUs), true, request.mayQueue)
   }
 
   explain(request: PolicyRequest, nowUs: number): PolicyDecision {
     checkClock(nowUs)
-    return this.#answer(request, this.#clock(nowUs), false)
+    return this.#answer(request, this.#clock(nowUs), false, request.mayQueue)
   }
 
   start(leaseId: number, nowUs: number): boolean {
@@ -184,9 +185,15 @@ class DefaultPolicy implements Policy {
 
   nextTickUs(): number {
     if (this.#capacityCameBack && this.#queue.waiting.length > 0) return this.#nowUs
+    const nextGrantUs = this.#queue.waiting.length > 0 ? this.#nextGrantUs : Number.POSITIVE_INFINITY
     return Math.max(
       this.#judgedUs,
-      Math.min(this.#nextJudgementUs, this.#capacity.firstExpiryUs(), this.#queue.firstLatestStartUs() + 1),
+      Math.min(
+        this.#nextJudgementUs,
+        this.#capacity.firstExpiryUs(),
+        this.#queue.firstLatestStartUs() + 1,
+        nextGrantUs,
+      ),
     )
   }
 
@@ -221,7 +228,7 @@ class DefaultPolicy implements Policy {
     }
   }
 
-  #answer(request: PolicyRequest, nowUs: number, take: boolean): PolicyDecision {
+  #answer(request: PolicyRequest, nowUs: number, take: boolean, enqueue: boolean): DefaultDecision {
     checkRequest(request, this.#paths.length)
     const { limits, share } = this.#capacity.classOf(request.workload)
     const rules = this.#rules
@@ -240,7 +247,7 @@ class DefaultPolicy implements Policy {
     }
     const chosen = judgement.candidates[judgement.chosen]
     if (chosen === undefined) {
-      const waited = take || request.mayQueue ? this.#queued(request, judgement, take) : null
+      const waited = enqueue ? this.#queued(request, judgement, take) : null
       if (waited !== null) return waited
       const retry = retryAfterUs(judgement)
       return (
@@ -287,46 +294,77 @@ class DefaultPolicy implements Policy {
   /** Queues a request that only capacity holds up and that would still be in time; null when it cannot wait. */
   #queued(request: PolicyRequest, judgement: Judgement, take: boolean): DefaultDecision | null {
     const { settings } = this.#rules
-    if (!request.mayQueue || !this.#rules.on('queue') || !this.#queue.hasRoom(request.bytes, settings)) return null
+    if (!this.#rules.on('queue') || !this.#queue.hasRoom(request.bytes, settings)) return null
     const { demand, nowUs } = judgement
-    let inTime = false
-    let latestStartUs = 0
-    for (const { path, view, fails, quantileUs, p50Us } of judgement.candidates) {
-      if (fails === 0 || (fails & ~WAITABLE) !== 0) continue
-      const waitUs = headLeftUs(path, view, nowUs)
-      if (waitUs + p50Us > demand.budgetUs) continue
-      inTime = true
-      latestStartUs = Math.max(latestStartUs, nowUs + demand.budgetUs - Math.min(p50Us, quantileUs))
-    }
-    if (!inTime) return null
+    const latestStartUs = nowUs + this.#slackUs(judgement)
+    if (latestStartUs < nowUs) return null
     if (!take) return new DefaultDecision('queued', 'queued', judgement)
     const ticket = this.#queue.nextTicket()
     // From now on its deadline is a fixed time, also where it came from the SLA.
     const deadlineUs = nowUs + demand.remainingUs
     const { priority } = demand.limits
     this.#queue.add({ ticket, request: { ...request, deadlineUs }, priority, deadlineUs, latestStartUs })
+    for (const { dispatchWaitUs } of judgement.candidates) {
+      if (dispatchWaitUs > 0) this.#nextGrantUs = Math.min(this.#nextGrantUs, nowUs + dispatchWaitUs)
+    }
     return new DefaultDecision('queued', 'queued', judgement, { ticket })
+  }
+
+  /** How long the request can still wait for the best path that only lacks capacity; negative when it cannot. */
+  #slackUs({ candidates, demand, nowUs }: Judgement): number {
+    let slackUs = -1
+    for (const { path, view, fails, p50Us, aheadUs } of candidates) {
+      if (fails === 0 || (fails & ~WAITABLE) !== 0) continue
+      const own = demand.budgetUs - (p50Us - aheadUs)
+      // Sessions come back when a transfer ends; work left on the path is seen by the dispatch check.
+      if ((fails & FAILS.dispatch) === 0 && headLeftUs(path, view, nowUs) > own) continue
+      if (own > slackUs) slackUs = own
+    }
+    return slackUs
   }
 
   #serveQueue(nowUs: number, granted: QueueAnswer[], abandoned: QueueAnswer[]): void {
     const { waiting } = this.#queue
-    if (waiting.length === 0) {
-      this.#capacityCameBack = false
-      return
+    const due = this.#capacityCameBack || nowUs >= this.#nextGrantUs
+    this.#capacityCameBack = false
+    if (waiting.length === 0) return
+    if (due) {
+      this.#nextGrantUs = Number.POSITIVE_INFINITY
+      this.#servings++
     }
-    for (const { ticket, request, latestStartUs } of [...waiting]) {
-      const late = nowUs > latestStartUs
-      if (!late && !this.#capacityCameBack) continue
-      const decision = this.#answer({ ...request, mayQueue: false }, nowUs, true)
+    for (const entry of [...waiting]) {
+      const { ticket, request } = entry
+      const late = nowUs > entry.latestStartUs
+      if (!late && (!due || this.#allBusy(request))) continue
+      const decision = this.#answer(request, nowUs, true, false)
       if (decision.verdict === 'admitted') {
         this.#queue.remove(ticket)
         granted.push({ ticket, request, decision })
-      } else if (late || decision.outcome === 'rejected_deadline') {
+        continue
+      }
+      const slackUs = this.#slackUs(decision.judgement)
+      if (slackUs < 0) {
         this.#queue.remove(ticket)
         abandoned.push({ ticket, request, decision })
+        continue
       }
+      entry.latestStartUs = nowUs + slackUs
+      if (due) this.#noteBusy(decision.judgement)
     }
-    this.#capacityCameBack = false
+  }
+
+  /** Every path of the request was found busy for an earlier one, whatever its size: the rest need not be judged. */
+  #allBusy({ candidates }: PolicyRequest): boolean {
+    for (const index of candidates) if (this.#paths[index]!.busyAt !== this.#servings) return false
+    return true
+  }
+
+  #noteBusy({ candidates, nowUs }: Judgement): void {
+    for (const { path, fails, dispatchWaitUs } of candidates) {
+      if ((fails & (FAILS.dispatch | FAILS.sessions)) === 0) continue
+      path.busyAt = this.#servings
+      if ((fails & FAILS.dispatch) !== 0) this.#nextGrantUs = Math.min(this.#nextGrantUs, nowUs + dispatchWaitUs)
+    }
   }
 
   #judgeStates(nowUs: number, transitions: Transition[], alarms: Alarm[]): void {
