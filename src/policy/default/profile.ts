@@ -18,11 +18,11 @@ import type {
 import { DEFAULT_SETTINGS, type PolicySettings } from '../settings.js'
 import { checkClock, checkPath, checkRequest, checkSample, invalid } from './arguments.js'
 import { Capacity } from './capacity.js'
-import { FAILS, WAITABLE } from './checks.js'
 import { admittedOutcome, DefaultDecision, rejectedOutcome } from './decision.js'
+import { Dispatcher } from './dispatcher.js'
 import { Evidence } from './evidence.js'
 import { ONE } from './fixed-point.js'
-import { canaryBytes, headLeftUs, type Judgement, judge, retryAfterUs } from './judgement.js'
+import { canaryBytes, type Judgement, judge, retryAfterUs } from './judgement.js'
 import { DEMAND_HALF_LIFE_US, PathRecord } from './path.js'
 import { PathClass } from './path-class.js'
 import { PathMachine } from './path-machine.js'
@@ -31,7 +31,6 @@ import { RetryBudget } from './retry-budget.js'
 import { RiskGroups } from './risk-groups.js'
 import { type Gates, Rules } from './rules.js'
 import { Selection } from './selection.js'
-import { WaitQueue } from './wait-queue.js'
 
 /**
  * @param profile `isolate` forbids what `default` only avoids: no release work on a degraded path, however few are left
@@ -62,7 +61,7 @@ class DefaultPolicy implements Policy {
   readonly #machine: PathMachine
   readonly #capacity = new Capacity()
   readonly #evidence: Evidence
-  readonly #queue = new WaitQueue()
+  readonly #dispatcher = new Dispatcher()
   readonly #retries = [new RetryBudget(), new RetryBudget(), new RetryBudget()]
   readonly #probes = new ProbeSchedule()
   /** Paths with something to judge, in the order they woke. */
@@ -71,11 +70,6 @@ class DefaultPolicy implements Policy {
   #nowUs = 0
   #judgedUs = 0
   #nextJudgementUs = 0
-  #capacityCameBack = false
-  /** When a path that is nearly through should take a queued request. */
-  #nextGrantUs = Number.POSITIVE_INFINITY
-  /** Number of the newest pass over the queue. */
-  #servings = 0
 
   constructor(profile: 'default' | 'isolate', settings: PolicySettings, hash: string) {
     this.profile = profile
@@ -154,19 +148,19 @@ class DefaultPolicy implements Policy {
     if (lease === undefined) return false
     // A time that makes no sense must not keep capacity from coming back.
     this.#capacity.give(lease, nowUs >= 0 && nowUs <= Number.MAX_SAFE_INTEGER ? this.#clock(nowUs) : this.#nowUs)
-    this.#capacityCameBack = true
+    this.#dispatcher.wake()
     return true
   }
 
   withdraw(ticket: number, _nowUs: number): boolean {
-    return this.#queue.remove(ticket) !== undefined
+    return this.#dispatcher.withdraw(ticket)
   }
 
   tick(nowUs: number): TickResult {
     checkClock(nowUs)
     const now = this.#clock(nowUs)
     const expiredLeases = this.#capacity.expire(now)
-    if (expiredLeases.length > 0) this.#capacityCameBack = true
+    if (expiredLeases.length > 0) this.#dispatcher.wake()
     const transitions: Transition[] = []
     const probesDue: ProbeDue[] = []
     const alarms: Alarm[] = []
@@ -179,22 +173,13 @@ class DefaultPolicy implements Policy {
     }
     const granted: QueueAnswer[] = []
     const abandoned: QueueAnswer[] = []
-    this.#serveQueue(now, granted, abandoned)
+    this.#dispatcher.serve(now, this.#paths, (request) => this.#answer(request, now, true, false), granted, abandoned)
     return { expiredLeases, transitions, granted, abandoned, probesDue, alarms }
   }
 
   nextTickUs(): number {
-    if (this.#capacityCameBack && this.#queue.waiting.length > 0) return this.#nowUs
-    const nextGrantUs = this.#queue.waiting.length > 0 ? this.#nextGrantUs : Number.POSITIVE_INFINITY
-    return Math.max(
-      this.#judgedUs,
-      Math.min(
-        this.#nextJudgementUs,
-        this.#capacity.firstExpiryUs(),
-        this.#queue.firstLatestStartUs() + 1,
-        nextGrantUs,
-      ),
-    )
+    const next = Math.min(this.#nextJudgementUs, this.#capacity.firstExpiryUs(), this.#dispatcher.nextUs(this.#nowUs))
+    return Math.max(this.#judgedUs, next)
   }
 
   pin(index: number, state: PathState | null, reason: string, untilUs: number, nowUs: number): readonly Transition[] {
@@ -233,8 +218,7 @@ class DefaultPolicy implements Policy {
     const { limits, share } = this.#capacity.classOf(request.workload)
     const rules = this.#rules
     if (take) for (const index of request.candidates) this.#paths[index]!.pool.asked(share, nowUs)
-    const waiting = this.#queue.waiting[0]
-    const strictWaiting = waiting !== undefined && waiting.priority < limits.priority
+    const strictWaiting = this.#dispatcher.waitsBefore(limits.priority)
     const { shares } = this.#capacity
     const judgement = judge(request, this.#paths, limits, shares, share, nowUs, rules, this.#selection, strictWaiting)
     const budget = this.#retries[limits.priority]!
@@ -247,7 +231,7 @@ class DefaultPolicy implements Policy {
     }
     const chosen = judgement.candidates[judgement.chosen]
     if (chosen === undefined) {
-      const waited = enqueue ? this.#queued(request, judgement, take) : null
+      const waited = enqueue ? this.#dispatcher.queue(judgement, take) : null
       if (waited !== null) return waited
       const retry = retryAfterUs(judgement)
       return (
@@ -291,84 +275,7 @@ class DefaultPolicy implements Policy {
     return lease.id
   }
 
-  /** Queues a request that only capacity holds up and that would still be in time; null when it cannot wait. */
-  #queued(request: PolicyRequest, judgement: Judgement, take: boolean): DefaultDecision | null {
-    const { settings } = this.#rules
-    if (!this.#rules.on('queue') || !this.#queue.hasRoom(request.bytes, settings)) return null
-    const { demand, nowUs } = judgement
-    const latestStartUs = nowUs + this.#slackUs(judgement)
-    if (latestStartUs < nowUs) return null
-    if (!take) return new DefaultDecision('queued', 'queued', judgement)
-    const ticket = this.#queue.nextTicket()
-    // From now on its deadline is a fixed time, also where it came from the SLA.
-    const deadlineUs = nowUs + demand.remainingUs
-    const { priority } = demand.limits
-    this.#queue.add({ ticket, request: { ...request, deadlineUs }, priority, deadlineUs, latestStartUs })
-    for (const { dispatchWaitUs } of judgement.candidates) {
-      if (dispatchWaitUs > 0) this.#nextGrantUs = Math.min(this.#nextGrantUs, nowUs + dispatchWaitUs)
-    }
-    return new DefaultDecision('queued', 'queued', judgement, { ticket })
-  }
-
-  /** How long the request can still wait for the best path that only lacks capacity; negative when it cannot. */
-  #slackUs({ candidates, demand, nowUs }: Judgement): number {
-    let slackUs = -1
-    for (const { path, view, fails, p50Us, aheadUs } of candidates) {
-      if (fails === 0 || (fails & ~WAITABLE) !== 0) continue
-      const own = demand.budgetUs - (p50Us - aheadUs)
-      // Sessions come back when a transfer ends; work left on the path is seen by the dispatch check.
-      if ((fails & FAILS.dispatch) === 0 && headLeftUs(path, view, nowUs) > own) continue
-      if (own > slackUs) slackUs = own
-    }
-    return slackUs
-  }
-
-  #serveQueue(nowUs: number, granted: QueueAnswer[], abandoned: QueueAnswer[]): void {
-    const { waiting } = this.#queue
-    const due = this.#capacityCameBack || nowUs >= this.#nextGrantUs
-    this.#capacityCameBack = false
-    if (waiting.length === 0) return
-    if (due) {
-      this.#nextGrantUs = Number.POSITIVE_INFINITY
-      this.#servings++
-    }
-    for (const entry of [...waiting]) {
-      const { ticket, request } = entry
-      const late = nowUs > entry.latestStartUs
-      if (!late && (!due || this.#allBusy(request))) continue
-      const decision = this.#answer(request, nowUs, true, false)
-      if (decision.verdict === 'admitted') {
-        this.#queue.remove(ticket)
-        granted.push({ ticket, request, decision })
-        continue
-      }
-      const slackUs = this.#slackUs(decision.judgement)
-      if (slackUs < 0) {
-        this.#queue.remove(ticket)
-        abandoned.push({ ticket, request, decision })
-        continue
-      }
-      entry.latestStartUs = nowUs + slackUs
-      if (due) this.#noteBusy(decision.judgement)
-    }
-  }
-
-  /** Every path of the request was found busy for an earlier one, whatever its size: the rest need not be judged. */
-  #allBusy({ candidates }: PolicyRequest): boolean {
-    for (const index of candidates) if (this.#paths[index]!.busyAt !== this.#servings) return false
-    return true
-  }
-
-  #noteBusy({ candidates, nowUs }: Judgement): void {
-    for (const { path, fails, dispatchWaitUs } of candidates) {
-      if ((fails & (FAILS.dispatch | FAILS.sessions)) === 0) continue
-      path.busyAt = this.#servings
-      if ((fails & FAILS.dispatch) !== 0) this.#nextGrantUs = Math.min(this.#nextGrantUs, nowUs + dispatchWaitUs)
-    }
-  }
-
   #judgeStates(nowUs: number, transitions: Transition[], alarms: Alarm[]): void {
-    const rules = this.#rules
     for (const group of this.#groups.expire(nowUs)) {
       alarms.push({ kind: 'group_suspect', subject: group.name, active: false, figures: {} })
     }
@@ -390,7 +297,7 @@ class DefaultPolicy implements Policy {
       alarms.push({ kind: 'group_suspect', subject: group.name, active: true, figures })
     }
     // Capacity may have come back by a state; waiting requests are asked once a tick.
-    if (rules.on('queue') && this.#queue.waiting.length > 0) this.#capacityCameBack = true
+    this.#dispatcher.wake()
   }
 
   #scheduleProbes(nowUs: number, out: ProbeDue[]): void {
