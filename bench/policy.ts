@@ -96,7 +96,7 @@ async function policyBench(argv: string[], io: Pick<CommandIo, 'stdout' | 'stder
         break
       }
       case 'ablation': {
-        const cells = cellsOf(MAIN_FAULTS, disciplines, loads)
+        const cells = cellsOf([...MAIN_FAULTS, ...OTHER_FAULTS], disciplines, loads)
         const without = withoutComponents(values.without?.split(','))
         const rows = ablation(OURS[0]!, without, cells, options, (name) => io.stderr(`ablation: without ${name}`))
         report[section] = rows

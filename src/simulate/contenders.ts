@@ -1,7 +1,7 @@
 // Who takes part in the evaluation, by name: the profiles that ship, the baselines, and the oracle.
 
 import { SeamError } from '../errors.js'
-import { createDefaultPolicy, createIsolatePolicy } from '../policy/default/profile.js'
+import { createDefaultPolicy } from '../policy/default/profile.js'
 import type { Policy } from '../policy/policy.js'
 import { createReferencePolicy } from '../policy/reference/profile.js'
 import { COMPONENTS, type Component, DEFAULT_SETTINGS } from '../policy/settings.js'
@@ -28,7 +28,7 @@ export interface Contender {
 
 export const OURS: readonly Contender[] = [
   { name: 'default', role: 'ours', create: () => createDefaultPolicy() },
-  { name: 'isolate', role: 'mark', create: () => createIsolatePolicy() },
+  { name: 'isolate', role: 'mark', create: () => createDefaultPolicy('isolate') },
 ]
 
 export interface Ablated {
@@ -53,7 +53,7 @@ export function withoutComponents(names: readonly string[] = COMPONENTS): Ablate
     const settings = { ...DEFAULT_SETTINGS, ablate: [component] }
     return {
       component,
-      contender: { name: `without ${component}`, role: 'ours', create: () => createDefaultPolicy({ settings }) },
+      contender: { name: `without ${component}`, role: 'ours', create: () => createDefaultPolicy('default', settings) },
     }
   })
 }

@@ -263,6 +263,7 @@ class Simulation {
     const { id, request, path, payloadBytes, leaseId, startedUs } = attempt
     this.#attempts.delete(id)
     const moved = outcome === 'ok'
+    const servedShare = Math.min(1, servedBytes / attempt.bytes)
     const measured = moved && this.#truths[path]!.unmeasured ? 'telemetry_missing' : outcome
     const probe = request < 0
     const transitions = this.#policy.observe(
@@ -272,7 +273,7 @@ class Simulation {
         outcome: measured,
         totalUs: this.#nowUs - startedUs,
         bytes: payloadBytes,
-        dropFraction: moved ? 0 : Math.max(0, Math.min(1, 1 - servedBytes / attempt.bytes)),
+        dropFraction: moved ? 0 : 1 - servedShare,
         source: probe ? 'probe' : 'transfer',
         selfDelayed: false,
       },
@@ -280,7 +281,7 @@ class Simulation {
     )
     this.#score.transitions(transitions, this.#nowUs)
     if (!probe) this.#policy.release(leaseId, this.#nowUs)
-    this.#score.settled(path, request, moved, servedBytes, this.#nowUs)
+    this.#score.settled(path, request, moved, payloadBytes * servedShare, this.#nowUs)
     if (!probe) this.#conclude(request, path, moved)
     if (this.#queued.size > 0) this.#tick()
   }
