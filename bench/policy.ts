@@ -43,6 +43,7 @@ const SYNTAX = {
       help: 'rate told to the policy over the true one; 0 tells none',
     },
     patience: { kind: 'number', min: 1, default: 4, help: 'times to the deadline after which a transfer is given up' },
+    'at-once': { kind: 'flag', help: 'requests cannot wait in the policy: it admits or rejects at once' },
     calibrate: { kind: 'flag', help: 'compare predictions with what came' },
     quick: { kind: 'flag', help: '3 seeds, 3000 requests' },
     json: { kind: 'flag', help: 'print every figure as one JSON object' },
@@ -67,6 +68,7 @@ async function policyBench(argv: string[], io: Pick<CommandIo, 'stdout' | 'stder
     seeds,
     nominalFactor: values['rate-told'] === 0 ? null : values['rate-told'],
     patience: values.patience,
+    mayQueue: !values['at-once'],
     calibrate: values.calibrate,
   }
   const report: Record<string, unknown> = {
@@ -76,6 +78,7 @@ async function policyBench(argv: string[], io: Pick<CommandIo, 'stdout' | 'stder
     seeds,
     loads,
     patience: values.patience,
+    mayQueue: options.mayQueue,
   }
   const say = (line = '') => {
     if (!values.json) io.stdout(line)

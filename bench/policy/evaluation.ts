@@ -29,6 +29,7 @@ export interface EvaluationOptions {
   readonly seeds: readonly number[]
   readonly nominalFactor: number | null
   readonly patience: number
+  readonly mayQueue: boolean
   readonly calibrate: boolean
 }
 
@@ -56,14 +57,14 @@ export function evaluate(
 function runSeeds(
   contender: Contender,
   { fault, discipline, load }: Cell,
-  { workload, seeds, nominalFactor, patience, calibrate }: EvaluationOptions,
+  { workload, seeds, nominalFactor, patience, mayQueue, calibrate }: EvaluationOptions,
   demands: Map<string, Demand>,
 ): RunScore[] {
   return seeds.map((seed) => {
     const demand = demandFor(workload, seed, load, demands)
     const faults = faultsOf(fault, seed, demand.spanUs)
     const policy = contender.create(seed, faults)
-    return simulate({ policy, demand, discipline, faults, seed, nominalFactor, patience, calibrate })
+    return simulate({ policy, demand, discipline, faults, seed, nominalFactor, patience, mayQueue, calibrate })
   })
 }
 

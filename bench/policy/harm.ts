@@ -9,13 +9,22 @@ import { numberText } from './tables.js'
 export const HARM_LOADS: readonly number[] = [0.3, 0.5, 0.7, 0.9]
 /** What the policy is told of the rate over the true one; null: nothing. */
 export const HARM_NOMINALS: readonly (number | null)[] = [0.7, 1, 1.3, null]
-/** Giving up at the deadline turns mere load into timeouts, the hardest thing not to blame on a path. */
-export const HARM_PATIENCE: readonly number[] = [4, 1]
+/**
+ * Giving up at the deadline turns mere load into timeouts, the hardest thing not to blame on a path; sending at once
+ * piles transfers up on it.
+ */
+export const HARM_WAYS: readonly { readonly name: string; readonly patience: number; readonly mayQueue: boolean }[] = [
+  { name: 'queued, patient', patience: 4, mayQueue: true },
+  { name: 'queued, deadline', patience: 1, mayQueue: true },
+  { name: 'at once, patient', patience: 4, mayQueue: false },
+  { name: 'at once, deadline', patience: 1, mayQueue: false },
+]
 
 export interface HarmRow {
   readonly cell: Cell
   readonly nominalFactor: number | null
-  readonly patience: number
+  /** Of HARM_WAYS. */
+  readonly way: string
   readonly onTimePercent: number
   readonly quarantines: number
   readonly transitions: number
@@ -25,14 +34,14 @@ export function harm(contender: Contender, options: EvaluationOptions): HarmRow[
   const cells = DISCIPLINES.flatMap((discipline) =>
     HARM_LOADS.map((load): Cell => ({ fault: 'none', discipline, load })),
   )
-  return HARM_PATIENCE.flatMap((patience) =>
+  return HARM_WAYS.flatMap(({ name, patience, mayQueue }) =>
     HARM_NOMINALS.flatMap((nominalFactor) =>
-      evaluate([contender], cells, { ...options, nominalFactor, patience }).map(({ cell, scores }) => {
+      evaluate([contender], cells, { ...options, nominalFactor, patience, mayQueue }).map(({ cell, scores }) => {
         const own = scores.get(contender.name)!
         return {
           cell,
           nominalFactor,
-          patience,
+          way: name,
           onTimePercent: meanOf(own, onTimePercent)!,
           quarantines: own.reduce((sum, score) => sum + score.falseQuarantines, 0),
           transitions: own.reduce((sum, score) => sum + score.transitions, 0),
@@ -42,19 +51,19 @@ export function harm(contender: Contender, options: EvaluationOptions): HarmRow[
   )
 }
 
-/** One line for each discipline, nominal rate and patience; loads across: on-time %, quarantines, transitions. */
+/** One line for each discipline, nominal rate and way to send; loads across: on-time %, quarantines, transitions. */
 export function harmTable(rows: readonly HarmRow[]): string[] {
   const heads = HARM_LOADS.map((load) => `load ${load}`)
-  const lines = HARM_PATIENCE.flatMap((patience) =>
+  const lines = HARM_WAYS.flatMap(({ name }) =>
     DISCIPLINES.flatMap((discipline) =>
       HARM_NOMINALS.map((nominal) => [
-        patience === 1 ? 'at the deadline' : `at ${patience} x the deadline`,
+        name,
         discipline,
         nominal === null ? 'not told' : `x ${nominal}`,
         ...HARM_LOADS.map((load) => {
           const row = rows.find(
             (each) =>
-              each.patience === patience &&
+              each.way === name &&
               each.nominalFactor === nominal &&
               each.cell.discipline === discipline &&
               each.cell.load === load,
@@ -65,7 +74,7 @@ export function harmTable(rows: readonly HarmRow[]): string[] {
       ]),
     ),
   )
-  return table([['gives up', 'links', 'rate told', ...heads], ...lines], {
+  return table([['sent, given up', 'links', 'rate told', ...heads], ...lines], {
     align: ['left', 'left', 'left', ...heads.map(() => 'right' as const)],
   })
 }

@@ -32,6 +32,8 @@ export interface RunOptions {
   readonly nominalFactor: number | null
   /** See above; 4 unless told. 1 gives up at the deadline. */
   readonly patience?: number
+  /** Whether requests may wait in the policy's queue; they may unless told. */
+  readonly mayQueue?: boolean
   /** Compare predictions with what came; asks for every decision's explanation, which costs time. */
   readonly calibrate?: boolean
 }
@@ -75,6 +77,7 @@ class Simulation {
   readonly #demand: Demand
   readonly #faults: readonly FaultInterval[]
   readonly #patience: number
+  readonly #mayQueue: boolean
   readonly #calibrate: boolean
   readonly #score: Score
   readonly #heap = new EventHeap()
@@ -100,6 +103,7 @@ class Simulation {
     this.#demand = demand
     this.#faults = faults
     this.#patience = options.patience ?? 4
+    this.#mayQueue = options.mayQueue ?? true
     this.#calibrate = options.calibrate ?? false
     this.#descriptions = pathDescriptions(nominalFactor)
     this.#links = this.#descriptions.map(() => new Link<Attempt>(discipline, PATH_BYTES_PER_US))
@@ -175,7 +179,7 @@ class Simulation {
       leaseUs: Math.max(1, this.#giveUpUs(request) - this.#nowUs) + LEASE_GRACE_US,
       attempt: this.#tries[request]!,
       recomputeUs: null,
-      mayQueue: true,
+      mayQueue: this.#mayQueue,
       seq: this.#sequence++,
     }
     this.#answer(request, this.#policy.decide(asked, this.#nowUs))
