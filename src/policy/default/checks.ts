@@ -91,10 +91,10 @@ export function check(candidate: Candidate, demand: Demand, rules: Rules, starvi
   // A canary that no tolerant class takes is offered to all, one token at a time, or it would never be proven.
   let level = state === 'restored' && starving ? 0 : levelOf(limits.tier, state, view.stage)
   if (isOut(state) || (forbid && level > 0 && state !== 'unknown')) fails |= FAILS.state
-  if (rules.on('confidence') && view.confidence < limits.confidence) level += 1
+  if (rules.confidence && view.confidence < limits.confidence) level += 1
   if (view.suspect && (state === 'healthy' || state === 'unknown')) level += 1
 
-  if (rules.on('prediction')) {
+  if (rules.prediction) {
     // What waits anyway is judged by what the path could do once it is free.
     const aheadUs = waits ? candidate.aheadUs : 0
     if (candidate.p50Us - aheadUs > demand.budgetUs) fails |= FAILS.deadline
@@ -107,12 +107,11 @@ export function check(candidate: Candidate, demand: Demand, rules: Rules, starvi
     if (forbid) fails |= FAILS.jitter
     else level += 1
   }
-  if (rules.on('prs') && candidate.prs > limits.prs) {
+  if (rules.prs && candidate.prs > limits.prs) {
     if (forbid) fails |= FAILS.prs
     else level += 1
   }
-  if (rules.on('fae') && limits.tier === 'batch' && view.gfs >= FAE_FROM && candidate.fae > limits.fae)
-    fails |= FAILS.fae
+  if (rules.fae && limits.tier === 'batch' && view.gfs >= FAE_FROM && candidate.fae > limits.fae) fails |= FAILS.fae
   if (state === 'restored' && rules.on('canary') && candidate.canaryBytes <= 0) fails |= FAILS.canary
   candidate.level = level
   candidate.fails = fails

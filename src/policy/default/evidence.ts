@@ -83,9 +83,11 @@ export class Evidence {
       path.probeUntilUs = 0
     }
     path.window(nowUs, this.rules.windowUs)
-    const stalled = this.rules.on('stall') ? this.#stalled(path, nowUs) : 0
+    const stalled = this.rules.stall ? this.#stalled(path, nowUs) : 0
+    const calm = path.state === 'healthy' && path.level === 0 && stalled === 0 && path.stalled === 0
+    // Most paths of most ticks: nothing new, nothing wrong.
+    if (calm && !path.dirty && nowUs - path.lastSampleUs <= this.rules.staleUs) return
     const view = path.renew(nowUs, this.rules, stalled)
-    path.dirty = false
     const dead =
       stalled >= DEAD_AT * Math.max(view.s99, ONE) &&
       path.load.oldest !== null &&
@@ -96,10 +98,9 @@ export class Evidence {
       return
     }
     this.#machine.judge(path, view, stalled, nowUs, out)
-    if (path.state === 'healthy' && view.samples >= FASTER_SAMPLES && view.s50 < FASTER) {
-      path.rate.believeFaster(view.s50 / ONE)
-      path.forgetWindow()
-    }
+    const faster = path.state === 'healthy' && view.samples >= FASTER_SAMPLES && view.s50 < FASTER
+    // What was measured against the old rate means nothing against the new one.
+    if (faster && path.rate.believeFaster(view.s50 / ONE)) path.forgetWindow()
   }
 
   #payload(

@@ -121,7 +121,7 @@ function figures(
     sessions: path.sessions,
     reservedBytes: path.reservedBytes,
     inFlightBytes: path.load.inFlightBytes,
-    openSessions: rules.on('reservations') ? path.pool.open(share, shares, nowUs, memoryUs) : 1,
+    openSessions: rules.reservations ? path.pool.open(share, shares, nowUs, memoryUs) : 1,
     aheadBytes,
     dispatchWaitUs: request.mayQueue ? dispatchWaitUs(path, view, nowUs, rules) : 0,
     aheadUs: Math.round((view.usPerByte * aheadBytes * view.expected) / ONE),
@@ -144,7 +144,7 @@ function figures(
  */
 function dispatchWaitUs(path: PathRecord, view: PathView, nowUs: number, rules: Rules): number {
   const { dispatchUs, noiseUs } = rules.settings
-  if (path.load.oldest === null || dispatchUs === 0 || !rules.on('dispatch') || !rules.on('queue')) return 0
+  if (path.load.oldest === null || !rules.dispatch) return 0
   const usPerByte = (view.usPerByte * view.expected) / ONE
   const waitUs = path.load.fifoAhead(nowUs, usPerByte) * usPerByte - dispatchUs
   if (waitUs > 0) return Math.ceil(waitUs)

@@ -159,7 +159,7 @@ export class PathMachine {
         break
     }
     const { ok, failed } = path.windowErrors()
-    const enough = ok + failed >= settings.minSamples || (stalled > 0 && this.rules.on('stall'))
+    const enough = ok + failed >= settings.minSamples || (stalled > 0 && this.rules.stall)
     this.#relevel(path, view.gfs, enough)
     if (enough && this.#escalate(path, view, stalled, nowUs, out)) return
     this.#deEscalate(path, view, enough, nowUs, out)

@@ -49,9 +49,11 @@ export class PathRate {
     peers.learned(this.usPerByte)
   }
 
-  /** The path has been this much (below 1) faster than thought for a whole window. */
-  believeFaster(ratio: number): void {
-    if (!this.#given) this.usPerByte *= ratio
+  /** The path has been this much (below 1) faster than thought for a whole window. False where the rate was given. */
+  believeFaster(ratio: number): boolean {
+    if (this.#given) return false
+    this.usPerByte *= ratio
+    return true
   }
 
   /** A transfer whose bytes hardly counted, on an idle path. */
