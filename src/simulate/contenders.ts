@@ -1,7 +1,10 @@
 // Who takes part in the evaluation, by name: the profiles that ship, the baselines, and the oracle.
 
+import { SeamError } from '../errors.js'
+import { createDefaultPolicy } from '../policy/default/profile.js'
 import type { Policy } from '../policy/policy.js'
 import { createReferencePolicy } from '../policy/reference/profile.js'
+import { COMPONENTS, type Component, DEFAULT_SETTINGS } from '../policy/settings.js'
 import { BinaryHealth } from './baselines/binary-health.js'
 import { DeadlineQueue } from './baselines/deadline-queue.js'
 import { EnvoyOutlier } from './baselines/envoy-outlier.js'
@@ -21,6 +24,38 @@ export interface Contender {
   readonly role: 'ours' | 'rival' | 'mark'
   /** A fresh policy for one run. */
   readonly create: (seed: number, faults: readonly FaultInterval[]) => Policy
+}
+
+export const OURS: readonly Contender[] = [
+  { name: 'default', role: 'ours', create: () => createDefaultPolicy() },
+  { name: 'isolate', role: 'mark', create: () => createDefaultPolicy('isolate') },
+]
+
+export interface Ablated {
+  readonly component: Component
+  readonly contender: Contender
+}
+
+/**
+ * The default profile without one component, for each of `names`; all components unless told.
+ * @throws SeamError KVSEAM_INVALID_ARGUMENT for a name that is no component
+ */
+export function withoutComponents(names: readonly string[] = COMPONENTS): Ablated[] {
+  return names.map((name) => {
+    const component = COMPONENTS.find((each) => each === name)
+    if (component === undefined) {
+      throw new SeamError(
+        'KVSEAM_INVALID_ARGUMENT',
+        { field: 'component', value: name, known: COMPONENTS },
+        `no component is called ${JSON.stringify(name)}; known: ${COMPONENTS.join(', ')}`,
+      )
+    }
+    const settings = { ...DEFAULT_SETTINGS, ablate: [component] }
+    return {
+      component,
+      contender: { name: `without ${component}`, role: 'ours', create: () => createDefaultPolicy('default', settings) },
+    }
+  })
 }
 
 export const BASELINES: readonly Contender[] = [

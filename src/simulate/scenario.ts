@@ -16,9 +16,19 @@ const MAX_SESSIONS = 64
  * Names of the fault columns: a fault kind on one drawn path, or
  *   rail      slow20 on both paths of a rail         common   slow50 on all paths
  *   relapse   a black hole that comes back as slow20  cold     a path that is added when the fault would begin
+ *   raildown  a black hole on both paths of a rail   outage   a black hole on six of the eight paths
  *   coldbad   the same, and it is slow20                cross    on every other path, at different moments
  */
-export type ScenarioFault = 'none' | Exclude<FaultKind, 'absent'> | 'rail' | 'common' | 'relapse' | 'cold' | 'coldbad'
+export type ScenarioFault =
+  | 'none'
+  | Exclude<FaultKind, 'absent'>
+  | 'rail'
+  | 'raildown'
+  | 'outage'
+  | 'common'
+  | 'relapse'
+  | 'cold'
+  | 'coldbad'
 
 /** The columns of the main table. `slow20` is its slow path, `rail` a slow20 on both paths of a rail. */
 export const MAIN_FAULTS: readonly ScenarioFault[] = ['none', 'slow20', 'stall', 'blackhole', 'flap', 'rail']
@@ -34,6 +44,8 @@ export const OTHER_FAULTS: readonly ScenarioFault[] = [
   'deaf',
   'cold',
   'coldbad',
+  'raildown',
+  'outage',
   'common',
 ]
 
@@ -69,6 +81,10 @@ export function faultsOf(fault: ScenarioFault, seed: number, spanUs: number): Fa
       return []
     case 'rail':
       return [{ kind: 'slow20', paths: all.filter((path) => railOf(path) === railOf(drawn)), fromUs, toUs }]
+    case 'raildown':
+      return [{ kind: 'blackhole', paths: all.filter((path) => railOf(path) === railOf(drawn)), fromUs, toUs }]
+    case 'outage':
+      return [{ kind: 'blackhole', paths: all.filter((path) => (path + drawn) % 4 !== 0), fromUs, toUs }]
     case 'common':
       return [{ kind: 'slow50', paths: all, fromUs, toUs }]
     case 'cross':

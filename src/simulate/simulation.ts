@@ -32,6 +32,8 @@ export interface RunOptions {
   readonly nominalFactor: number | null
   /** See above; 4 unless told. 1 gives up at the deadline. */
   readonly patience?: number
+  /** Whether requests may wait in the policy's queue; they may unless told. */
+  readonly mayQueue?: boolean
   /** Compare predictions with what came; asks for every decision's explanation, which costs time. */
   readonly calibrate?: boolean
 }
@@ -75,6 +77,7 @@ class Simulation {
   readonly #demand: Demand
   readonly #faults: readonly FaultInterval[]
   readonly #patience: number
+  readonly #mayQueue: boolean
   readonly #calibrate: boolean
   readonly #score: Score
   readonly #heap = new EventHeap()
@@ -100,6 +103,7 @@ class Simulation {
     this.#demand = demand
     this.#faults = faults
     this.#patience = options.patience ?? 4
+    this.#mayQueue = options.mayQueue ?? true
     this.#calibrate = options.calibrate ?? false
     this.#descriptions = pathDescriptions(nominalFactor)
     this.#links = this.#descriptions.map(() => new Link<Attempt>(discipline, PATH_BYTES_PER_US))
@@ -175,7 +179,7 @@ class Simulation {
       leaseUs: Math.max(1, this.#giveUpUs(request) - this.#nowUs) + LEASE_GRACE_US,
       attempt: this.#tries[request]!,
       recomputeUs: null,
-      mayQueue: true,
+      mayQueue: this.#mayQueue,
       seq: this.#sequence++,
     }
     this.#answer(request, this.#policy.decide(asked, this.#nowUs))
@@ -263,6 +267,7 @@ class Simulation {
     const { id, request, path, payloadBytes, leaseId, startedUs } = attempt
     this.#attempts.delete(id)
     const moved = outcome === 'ok'
+    const servedShare = Math.min(1, servedBytes / attempt.bytes)
     const measured = moved && this.#truths[path]!.unmeasured ? 'telemetry_missing' : outcome
     const probe = request < 0
     const transitions = this.#policy.observe(
@@ -272,7 +277,7 @@ class Simulation {
         outcome: measured,
         totalUs: this.#nowUs - startedUs,
         bytes: payloadBytes,
-        dropFraction: moved ? 0 : Math.max(0, Math.min(1, 1 - servedBytes / attempt.bytes)),
+        dropFraction: moved ? 0 : 1 - servedShare,
         source: probe ? 'probe' : 'transfer',
         selfDelayed: false,
       },
@@ -280,7 +285,7 @@ class Simulation {
     )
     this.#score.transitions(transitions, this.#nowUs)
     if (!probe) this.#policy.release(leaseId, this.#nowUs)
-    this.#score.settled(path, request, moved, servedBytes, this.#nowUs)
+    this.#score.settled(path, request, moved, payloadBytes * servedShare, this.#nowUs)
     if (!probe) this.#conclude(request, path, moved)
     if (this.#queued.size > 0) this.#tick()
   }

@@ -21,6 +21,7 @@ export interface RunRequest {
   readonly nominalFactor?: number | null
   readonly patience?: number
   readonly bytesPerToken?: number
+  readonly mayQueue?: boolean
 }
 
 const trace = generatedTrace({ seed: 11, requests: 4000, burst: { rateFactor: 1, timeShare: 0, meanMs: 1 } })
@@ -45,7 +46,7 @@ function parts({ fault, seed = 1, load = 0.3, requests = 2000, bytesPerToken = 3
 
 export function run(request: RunRequest): RunScore {
   const { demand, faults } = parts(request)
-  const { seed = 1, discipline = 'fair', nominalFactor = 1, patience } = request
+  const { seed = 1, discipline = 'fair', nominalFactor = 1, patience, mayQueue = true } = request
   const policy = request.policy ?? request.create!(seed, faults)
   return simulate({
     policy,
@@ -54,6 +55,7 @@ export function run(request: RunRequest): RunScore {
     discipline,
     seed,
     nominalFactor,
+    mayQueue,
     ...(patience === undefined ? {} : { patience }),
   })
 }

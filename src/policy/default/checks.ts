@@ -1,6 +1,6 @@
 // Whether one candidate may carry one request now: every check is made, every failing one is kept, the fixed order gives the
 // primary reason. Checks that bar; what only makes a path less welcome raises its preference level instead (see level).
-//   sessions, bytes, reservation, state, deadline, jitter, prs, fae, canary
+//   sessions, bytes, reservation, dispatch, state, deadline, jitter, prs, fae, canary
 
 import type { FailedCheck, PathState } from '../policy.js'
 import { type ClassLimits, levelOf } from './class-limits.js'
@@ -13,19 +13,20 @@ export const FAILS = {
   sessions: 1,
   bytes: 2,
   reservation: 4,
-  state: 8,
-  deadline: 16,
-  jitter: 32,
-  prs: 64,
-  fae: 128,
-  canary: 256,
+  dispatch: 8,
+  state: 16,
+  deadline: 32,
+  jitter: 64,
+  prs: 128,
+  fae: 256,
+  canary: 512,
 } as const
 
 export type Rule = keyof typeof FAILS
 
 export const RULES = Object.keys(FAILS) as Rule[]
 /** Failures that time can cure: capacity comes back. */
-export const WAITABLE = FAILS.sessions | FAILS.bytes | FAILS.reservation | FAILS.canary
+export const WAITABLE = FAILS.sessions | FAILS.bytes | FAILS.reservation | FAILS.dispatch | FAILS.canary
 /** Failures that panic overrides. */
 export const BARRED_BY_STATE = FAILS.state | FAILS.canary
 
@@ -54,6 +55,10 @@ export interface Candidate {
   readonly inFlightBytes: number
   readonly openSessions: number
   readonly aheadBytes: number
+  /** Work left on the path before it may be given more, microseconds; 0 or less when it may. */
+  readonly dispatchWaitUs: number
+  /** Part of the predicted time that is not the request's own. */
+  readonly aheadUs: number
   readonly p50Us: number
   readonly quantileUs: number
   readonly jitterUs: number
@@ -77,6 +82,8 @@ export function check(candidate: Candidate, demand: Demand, rules: Rules, starvi
   const { state } = view
   const forbid = rules.gates === 'forbid'
   let fails = 0
+  const waits = candidate.dispatchWaitUs > 0
+  if (waits) fails |= FAILS.dispatch
   if (candidate.sessions >= path.maxSessions) fails |= FAILS.sessions
   if (candidate.reservedBytes + demand.bytes > path.maxBytes) fails |= FAILS.bytes
   if (candidate.openSessions < 1) fails |= FAILS.reservation
@@ -84,12 +91,14 @@ export function check(candidate: Candidate, demand: Demand, rules: Rules, starvi
   // A canary that no tolerant class takes is offered to all, one token at a time, or it would never be proven.
   let level = state === 'restored' && starving ? 0 : levelOf(limits.tier, state, view.stage)
   if (isOut(state) || (forbid && level > 0 && state !== 'unknown')) fails |= FAILS.state
-  if (rules.on('confidence') && view.confidence < limits.confidence) level += 1
+  if (rules.confidence && view.confidence < limits.confidence) level += 1
   if (view.suspect && (state === 'healthy' || state === 'unknown')) level += 1
 
-  if (rules.on('prediction')) {
-    if (candidate.p50Us > demand.budgetUs) fails |= FAILS.deadline
-    else if (candidate.quantileUs > demand.budgetUs) {
+  if (rules.prediction) {
+    // What waits anyway is judged by what the path could do once it is free.
+    const aheadUs = waits ? candidate.aheadUs : 0
+    if (candidate.p50Us - aheadUs > demand.budgetUs) fails |= FAILS.deadline
+    else if (candidate.quantileUs - aheadUs > demand.budgetUs) {
       if (forbid || !rules.on('at-risk')) fails |= FAILS.deadline
       else level += AT_RISK_LEVELS
     }
@@ -98,12 +107,11 @@ export function check(candidate: Candidate, demand: Demand, rules: Rules, starvi
     if (forbid) fails |= FAILS.jitter
     else level += 1
   }
-  if (rules.on('prs') && candidate.prs > limits.prs) {
+  if (rules.prs && candidate.prs > limits.prs) {
     if (forbid) fails |= FAILS.prs
     else level += 1
   }
-  if (rules.on('fae') && limits.tier === 'batch' && view.gfs >= FAE_FROM && candidate.fae > limits.fae)
-    fails |= FAILS.fae
+  if (rules.fae && limits.tier === 'batch' && view.gfs >= FAE_FROM && candidate.fae > limits.fae) fails |= FAILS.fae
   if (state === 'restored' && rules.on('canary') && candidate.canaryBytes <= 0) fails |= FAILS.canary
   candidate.level = level
   candidate.fails = fails
@@ -129,10 +137,16 @@ function failedCheck(rule: Rule, candidate: Candidate, demand: Demand): FailedCh
       return { rule, have: candidate.reservedBytes + demand.bytes, limit: path.maxBytes }
     case 'reservation':
       return { rule, have: candidate.openSessions, limit: 1 }
+    case 'dispatch':
+      return { rule, have: candidate.dispatchWaitUs, limit: 0 }
     case 'state':
       return { rule, have: null, limit: null }
     case 'deadline':
-      return { rule, have: candidate.p50Us, limit: demand.budgetUs }
+      return {
+        rule,
+        have: candidate.p50Us > demand.budgetUs ? candidate.p50Us : candidate.quantileUs,
+        limit: demand.budgetUs,
+      }
     case 'jitter':
       return { rule, have: candidate.jitterUs, limit: Math.floor(demand.limits.jitterBudget * demand.remainingUs) }
     case 'prs':

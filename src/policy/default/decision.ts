@@ -15,7 +15,8 @@ export class DefaultDecision implements PolicyDecision {
   readonly leaseId: number
   readonly ticket: number
   readonly retryAfterUs: number | null
-  readonly #judgement: Judgement
+  /** Read by the queue. */
+  readonly judgement: Judgement
   #detail: DecisionDetail | null = null
 
   constructor(
@@ -30,7 +31,7 @@ export class DefaultDecision implements PolicyDecision {
     this.leaseId = ids.leaseId ?? 0
     this.ticket = ids.ticket ?? 0
     this.retryAfterUs = ids.retryAfterUs ?? null
-    this.#judgement = judgement
+    this.judgement = judgement
   }
 
   get predictedUs(): number | null {
@@ -38,7 +39,7 @@ export class DefaultDecision implements PolicyDecision {
   }
 
   detail(): DecisionDetail {
-    this.#detail ??= describe(this, this.#judgement)
+    this.#detail ??= describe(this, this.judgement)
     return this.#detail
   }
 }
@@ -156,6 +157,8 @@ function wordsOf(candidate: Candidate, rule: Rule, demand: Demand): string {
       return `${candidate.reservedBytes} + ${demand.bytes} bytes exceed ${path.maxBytes}`
     case 'reservation':
       return `the sessions left in pool ${path.pool.name} are set aside for other classes`
+    case 'dispatch':
+      return `${candidate.dispatchWaitUs} us of work are left on it before it takes more`
     case 'state':
       return `${view.state} carries no ${demand.limits.tier} work`
     case 'deadline':

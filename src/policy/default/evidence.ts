@@ -1,6 +1,6 @@
 // What an outcome means: who it is charged to, what slowdown it shows, which windows it enters.
 //   ok                            slowdown, and a sample of the path's rate while that is being learned
-//   timeout, transport            a failure of the path; a timeout only if the path had time enough, by its own measure
+//   timeout, transport            a failure of the path; a timeout only if the path had time enough, else it is merely slow
 //   corrupt, link_down            quarantine at once
 //   remote_busy, expired, local, cancelled, telemetry_missing    nothing about the path
 // Small transfers and probes of an idle path show its fixed cost; large probes also the newest slowdown, never the window.
@@ -13,8 +13,8 @@ import type { PathMachine } from './path-machine.js'
 import type { Rules } from './rules.js'
 import { observedUsPerByte, predictedUs, slowdownOf } from './service.js'
 
-/** A timeout is the path's when it had at least this many times what an idle path would have needed. */
-const TIME_ENOUGH = 2 * ONE
+/** A timeout is a failure when the path had this many times what it should have needed; before that it is load. */
+const TIME_ENOUGH = 4 * ONE
 /** A probe is clean up to this slowdown; noise and the floor are off already. */
 const CLEAN_PROBE = 2 * ONE
 /** The oldest transfer in flight counts as evidence from this slowdown on. */
@@ -83,9 +83,11 @@ export class Evidence {
       path.probeUntilUs = 0
     }
     path.window(nowUs, this.rules.windowUs)
-    const stalled = this.rules.on('stall') ? this.#stalled(path, nowUs) : 0
+    const stalled = this.rules.stall ? this.#stalled(path, nowUs) : 0
+    const calm = path.state === 'healthy' && path.level === 0 && stalled === 0 && path.stalled === 0
+    // Most paths of most ticks: nothing new, nothing wrong.
+    if (calm && !path.dirty && nowUs - path.lastSampleUs <= this.rules.staleUs) return
     const view = path.renew(nowUs, this.rules, stalled)
-    path.dirty = false
     const dead =
       stalled >= DEAD_AT * Math.max(view.s99, ONE) &&
       path.load.oldest !== null &&
@@ -96,10 +98,9 @@ export class Evidence {
       return
     }
     this.#machine.judge(path, view, stalled, nowUs, out)
-    if (path.state === 'healthy' && view.samples >= FASTER_SAMPLES && view.s50 < FASTER) {
-      path.rate.believeFaster(view.s50 / ONE)
-      path.forgetWindow()
-    }
+    const faster = path.state === 'healthy' && view.samples >= FASTER_SAMPLES && view.s50 < FASTER
+    // What was measured against the old rate means nothing against the new one.
+    if (faster && path.rate.believeFaster(view.s50 / ONE)) path.forgetWindow()
   }
 
   #payload(
@@ -122,9 +123,13 @@ export class Evidence {
     const judged = lease ?? { bytes: sample.bytes, aheadBytes: path.load.fifoAhead(nowUs, path.rate.usPerByte) }
     const slowdown = path.rate.known ? slowdownOf(path, judged, sample.totalUs, fairUs, this.rules) : null
     if (sample.outcome !== 'ok') {
-      const tooShort = sample.outcome === 'timeout' && slowdown !== null && slowdown < TIME_ENOUGH
-      if (sample.selfDelayed || tooShort) return
+      if (sample.selfDelayed) return
       this.#sampled(path, nowUs, true)
+      if (sample.outcome === 'timeout' && slowdown !== null && slowdown < TIME_ENOUGH) {
+        window.succeed(slowdown)
+        path.newest().add(slowdown)
+        return
+      }
       // A failure is never fast: only a timeout, which waited, shows how slow the path is.
       window.fail(sample.outcome === 'timeout' ? slowdown : null)
       this.#machine.failed(path, 'failures', nowUs, out)
@@ -146,7 +151,11 @@ export class Evidence {
     const { settings } = this.rules
     if (!path.rate.known) {
       const usPerByte = observedUsPerByte(path, lease, totalUs, fairUs)
-      if (usPerByte !== null && usPerByte > 0) path.rate.learn(usPerByte, settings.learnSamples, path.peers)
+      if (usPerByte !== null && usPerByte > 0) {
+        // The fair-share clock ran all the time: nobody else was there.
+        const alone = lease.aheadBytes === 0 && fairUs >= totalUs * 0.99
+        path.rate.learn(usPerByte, alone, settings.learnSamples, path.peers)
+      }
     }
     if (idle && path.rate.usPerByte * lease.bytes < 4 * path.rate.fixedUs) path.rate.fixedCost(totalUs)
     const actual = Math.max(1, Math.round(totalUs))

@@ -32,8 +32,9 @@ function lossesOf(judgement: Judgement): Flip[] {
   const { candidates, chosen, spendDegraded, rules } = judgement
   const winner = candidates[chosen]!
   const flips: Flip[] = []
-  if (rules.on('prediction')) {
-    const shortest = Math.min(...candidates.filter((each) => each.fails === 0).map((each) => each.p50Us), winner.p50Us)
+  if (rules.prediction) {
+    let shortest = winner.p50Us
+    for (const each of candidates) if (each.fails === 0 && each.p50Us < shortest) shortest = each.p50Us
     const change = timeChange(shortest, judgement)
     // One microsecond less than the shortest predicted time needs, and nobody can serve it.
     flips.push({ to: 'rejected', path: winner.path.id, changes: [{ ...change, need: change.need! - 1 }] })

@@ -27,6 +27,8 @@ export interface Judgement {
 
 /** A restored path nobody has used for this long offers its token to every class. */
 const CANARY_STARVES_US = 5_000_000
+/** A late head is looked at again with the next tick, or when it settles. */
+const LATE_HEAD_US = 250_000
 /** Without a deadline and without a candidate there is nothing to take an SLA from. */
 const NO_CANDIDATE_SLA_US = 0
 
@@ -103,7 +105,7 @@ export function judge(
 function figures(
   path: PathRecord,
   view: PathView,
-  { bytes }: PolicyRequest,
+  request: PolicyRequest,
   limits: ClassLimits,
   shares: readonly Share[],
   share: number,
@@ -111,6 +113,7 @@ function figures(
   memoryUs: number,
   rules: Rules,
 ): Candidate {
+  const { bytes } = request
   const aheadBytes = aheadOf(path, view, bytes, nowUs, rules)
   return {
     path,
@@ -118,8 +121,10 @@ function figures(
     sessions: path.sessions,
     reservedBytes: path.reservedBytes,
     inFlightBytes: path.load.inFlightBytes,
-    openSessions: rules.on('reservations') ? path.pool.open(share, shares, nowUs, memoryUs) : 1,
+    openSessions: rules.reservations ? path.pool.open(share, shares, nowUs, memoryUs) : 1,
     aheadBytes,
+    dispatchWaitUs: request.mayQueue ? dispatchWaitUs(path, view, nowUs, rules) : 0,
+    aheadUs: Math.round((view.usPerByte * aheadBytes * view.expected) / ONE),
     p50Us: predictedUs(view, bytes, aheadBytes, 0),
     quantileUs: predictedUs(view, bytes, aheadBytes, spreadOf(view, limits.quantile)),
     jitterUs: jitterUs(view, bytes),
@@ -131,6 +136,19 @@ function figures(
     fails: 0,
     cost: 0,
   }
+}
+
+/**
+ * A path is given more only when what it carries is nearly through, so that the queue and not the link decides what comes
+ * next. Behind a transfer that is late nothing is sent: either it hangs, or the path is slower than thought.
+ */
+function dispatchWaitUs(path: PathRecord, view: PathView, nowUs: number, rules: Rules): number {
+  const { dispatchUs, noiseUs } = rules.settings
+  if (path.load.oldest === null || !rules.dispatch) return 0
+  const usPerByte = (view.usPerByte * view.expected) / ONE
+  const waitUs = path.load.fifoAhead(nowUs, usPerByte) * usPerByte - dispatchUs
+  if (waitUs > 0) return Math.ceil(waitUs)
+  return path.load.headLateUs(nowUs, usPerByte, view.fixedUs) > noiseUs ? LATE_HEAD_US : 0
 }
 
 /** PRS and FAE, against the room of the other candidates. */
@@ -176,8 +194,8 @@ function panicOrder(a: Candidate, b: Candidate): number {
 export function retryAfterUs(judgement: Judgement): number | null {
   let soonest = Number.POSITIVE_INFINITY
   const { budgetUs } = judgement.demand
-  for (const { path, view, fails, p50Us, aheadBytes } of judgement.candidates) {
-    let waitUs = 0
+  for (const { path, view, fails, p50Us, aheadBytes, dispatchWaitUs: dispatchWait } of judgement.candidates) {
+    let waitUs = Math.max(0, dispatchWait)
     if ((fails & (FAILS.sessions | FAILS.bytes | FAILS.reservation)) !== 0)
       waitUs = headLeftUs(path, view, judgement.nowUs)
     if ((fails & FAILS.canary) !== 0) waitUs = Math.max(waitUs, canaryWaitUs(path, judgement.nowUs))

@@ -4,9 +4,11 @@ import { ONE } from './fixed-point.js'
 
 const KEPT = 9
 
+/** Written and read within one call of median(). */
+const order = new Uint32Array(KEPT)
+
 export class Newest {
   readonly #ring = new Uint32Array(KEPT)
-  readonly #order = new Uint32Array(KEPT)
   #count = 0
   #next = 0
   #median = ONE
@@ -33,7 +35,6 @@ export class Newest {
   /** In 1/1024; the lower one of two middles. */
   median(): number {
     if (!this.#stale) return this.#median
-    const order = this.#order
     for (let i = 0; i < this.#count; i++) {
       const value = this.#ring[i]!
       let at = i

@@ -32,6 +32,12 @@ export class PathLoad {
     return Math.max(0, this.inFlightBytes - served)
   }
 
+  /** By how much the transfer at the head is behind what a FIFO would have made of it; negative while it is in time. */
+  headLateUs(nowUs: number, usPerByte: number, fixedUs: number): number {
+    if (this.oldest === null) return Number.NEGATIVE_INFINITY
+    return nowUs - this.#headSinceUs - fixedUs - this.oldest.bytes * usPerByte
+  }
+
   /** Bytes of others that a fair link serves before `bytes` more are through. */
   fairAhead(nowUs: number, usPerByte: number, bytes: number): number {
     if (this.oldest === null) return 0

@@ -159,7 +159,7 @@ export class PathMachine {
         break
     }
     const { ok, failed } = path.windowErrors()
-    const enough = ok + failed >= settings.minSamples || (stalled > 0 && this.rules.on('stall'))
+    const enough = ok + failed >= settings.minSamples || (stalled > 0 && this.rules.stall)
     this.#relevel(path, view.gfs, enough)
     if (enough && this.#escalate(path, view, stalled, nowUs, out)) return
     this.#deEscalate(path, view, enough, nowUs, out)
@@ -209,7 +209,7 @@ export class PathMachine {
     const figures = { gfs: view.gfs, ok, failed, samples: view.samples }
     switch (path.state) {
       case 'unknown':
-        if (enough && path.level === 0 && path.cleanPayloads >= PAYLOADS_TO_HEALTHY) {
+        if (view.samples >= settings.minSamples && path.level === 0 && path.cleanPayloads >= PAYLOADS_TO_HEALTHY) {
           this.#move(path, 'healthy', 'proven', figures, nowUs, out)
         }
         return

@@ -92,11 +92,16 @@ export class PathRecord {
   probeUntilUs = 0
   probedUs = -1
   awake = false
+  /** Slowdown so far of the oldest transfer in flight at the last tick, 0 when none counted. */
+  stalled = 0
+  /** Pass over the queue that found it busy. */
+  busyAt = -1
   dirty = true
   #window: SlowdownWindow | null = null
   #newest: Newest | null = null
   #commonShare = 0
   #view: PathView | null = null
+  #renewedUs = 0
 
   constructor(
     index: number,
@@ -162,13 +167,16 @@ export class PathRecord {
 
   view(nowUs: number, rules: Rules): PathView {
     if (this.#window?.advance(nowUs, rules.windowUs) === true) this.dirty = true
-    if (this.#view !== null && !this.dirty) return this.#view
-    this.dirty = false
-    return this.renew(nowUs, rules, 0)
+    // Confidence and demand fade without an event, also on a path that no tick looks at.
+    const fresh = nowUs - this.#renewedUs < rules.tickUs
+    return this.#view !== null && fresh && !this.dirty ? this.#view : this.renew(nowUs, rules, this.stalled)
   }
 
   /** @param stalled slowdown so far of the oldest transfer in flight, 0 when none counts */
   renew(nowUs: number, rules: Rules, stalled: number): PathView {
+    this.dirty = false
+    this.#renewedUs = nowUs
+    this.stalled = stalled
     const q = this.quantiles()
     const { ok, failed } = this.windowErrors()
     this.#shareMedian(q.n >= rules.settings.minSamples ? q.s50 : 0)
@@ -181,8 +189,8 @@ export class PathRecord {
       ok,
       failed,
       stalled,
-      tail: rules.on('gfs-tail'),
-      jitter: rules.on('gfs-jitter'),
+      tail: rules.tail,
+      jitter: rules.jitter,
     })
     const weight = this.evidence.at(nowUs, rules.confidenceHalfLifeUs)
     const prior = common > ONE ? common : weight === 0 ? UNKNOWN_SLOWDOWN : ONE

@@ -18,11 +18,11 @@ import type {
 import { DEFAULT_SETTINGS, type PolicySettings } from '../settings.js'
 import { checkClock, checkPath, checkRequest, checkSample, invalid } from './arguments.js'
 import { Capacity } from './capacity.js'
-import { WAITABLE } from './checks.js'
 import { admittedOutcome, DefaultDecision, rejectedOutcome } from './decision.js'
+import { Dispatcher } from './dispatcher.js'
 import { Evidence } from './evidence.js'
 import { ONE } from './fixed-point.js'
-import { canaryBytes, headLeftUs, type Judgement, judge, retryAfterUs } from './judgement.js'
+import { canaryBytes, type Judgement, judge, retryAfterUs } from './judgement.js'
 import { DEMAND_HALF_LIFE_US, PathRecord } from './path.js'
 import { PathClass } from './path-class.js'
 import { PathMachine } from './path-machine.js'
@@ -31,22 +31,18 @@ import { RetryBudget } from './retry-budget.js'
 import { RiskGroups } from './risk-groups.js'
 import { type Gates, Rules } from './rules.js'
 import { Selection } from './selection.js'
-import { WaitQueue } from './wait-queue.js'
 
-export interface DefaultPolicyOptions {
-  /** Complete and checked; the defaults unless given. */
-  readonly settings?: PolicySettings
-  /** Stands in every record. */
-  readonly hash?: string
-}
-
-export function createDefaultPolicy(options: DefaultPolicyOptions = {}): Policy {
-  return new DefaultPolicy('default', 'prefer', options)
-}
-
-/** As default, but what default avoids is forbidden: no release work on a degraded path, however few are left. */
-export function createIsolatePolicy(options: DefaultPolicyOptions = {}): Policy {
-  return new DefaultPolicy('isolate', 'forbid', options)
+/**
+ * @param profile `isolate` forbids what `default` only avoids: no release work on a degraded path, however few are left
+ * @param settings complete and checked
+ * @param hash of the settings; stands in every record
+ */
+export function createDefaultPolicy(
+  profile: 'default' | 'isolate' = 'default',
+  settings: PolicySettings = DEFAULT_SETTINGS,
+  hash = '',
+): Policy {
+  return new DefaultPolicy(profile, settings, hash)
 }
 
 /** Idle paths looked at in one tick, so that 100,000 of them cost a tick no more than a thousand. */
@@ -65,7 +61,7 @@ class DefaultPolicy implements Policy {
   readonly #machine: PathMachine
   readonly #capacity = new Capacity()
   readonly #evidence: Evidence
-  readonly #queue = new WaitQueue()
+  readonly #dispatcher = new Dispatcher()
   readonly #retries = [new RetryBudget(), new RetryBudget(), new RetryBudget()]
   readonly #probes = new ProbeSchedule()
   /** Paths with something to judge, in the order they woke. */
@@ -74,13 +70,12 @@ class DefaultPolicy implements Policy {
   #nowUs = 0
   #judgedUs = 0
   #nextJudgementUs = 0
-  #capacityCameBack = false
 
-  constructor(profile: string, gates: Gates, { settings = DEFAULT_SETTINGS, hash = '' }: DefaultPolicyOptions) {
+  constructor(profile: 'default' | 'isolate', settings: PolicySettings, hash: string) {
     this.profile = profile
-    this.#gates = gates
+    this.#gates = profile === 'isolate' ? 'forbid' : 'prefer'
     this.#configHash = hash
-    this.#rules = new Rules(settings, gates)
+    this.#rules = new Rules(settings, this.#gates)
     this.#selection = new Selection(this.#rules)
     this.#machine = new PathMachine(this.#groups, this.#rules)
     this.#evidence = new Evidence(this.#machine, this.#rules)
@@ -131,12 +126,12 @@ class DefaultPolicy implements Policy {
 
   decide(request: PolicyRequest, nowUs: number): PolicyDecision {
     checkClock(nowUs)
-    return this.#answer(request, this.#clock(nowUs), true)
+    return this.#answer(request, this.#clock(nowUs), true, request.mayQueue)
   }
 
   explain(request: PolicyRequest, nowUs: number): PolicyDecision {
     checkClock(nowUs)
-    return this.#answer(request, this.#clock(nowUs), false)
+    return this.#answer(request, this.#clock(nowUs), false, request.mayQueue)
   }
 
   start(leaseId: number, nowUs: number): boolean {
@@ -153,19 +148,19 @@ class DefaultPolicy implements Policy {
     if (lease === undefined) return false
     // A time that makes no sense must not keep capacity from coming back.
     this.#capacity.give(lease, nowUs >= 0 && nowUs <= Number.MAX_SAFE_INTEGER ? this.#clock(nowUs) : this.#nowUs)
-    this.#capacityCameBack = true
+    this.#dispatcher.wake()
     return true
   }
 
   withdraw(ticket: number, _nowUs: number): boolean {
-    return this.#queue.remove(ticket) !== undefined
+    return this.#dispatcher.withdraw(ticket)
   }
 
   tick(nowUs: number): TickResult {
     checkClock(nowUs)
     const now = this.#clock(nowUs)
     const expiredLeases = this.#capacity.expire(now)
-    if (expiredLeases.length > 0) this.#capacityCameBack = true
+    if (expiredLeases.length > 0) this.#dispatcher.wake()
     const transitions: Transition[] = []
     const probesDue: ProbeDue[] = []
     const alarms: Alarm[] = []
@@ -178,16 +173,13 @@ class DefaultPolicy implements Policy {
     }
     const granted: QueueAnswer[] = []
     const abandoned: QueueAnswer[] = []
-    this.#serveQueue(now, granted, abandoned)
+    this.#dispatcher.serve(now, this.#paths, (request) => this.#answer(request, now, true, false), granted, abandoned)
     return { expiredLeases, transitions, granted, abandoned, probesDue, alarms }
   }
 
   nextTickUs(): number {
-    if (this.#capacityCameBack && this.#queue.waiting.length > 0) return this.#nowUs
-    return Math.max(
-      this.#judgedUs,
-      Math.min(this.#nextJudgementUs, this.#capacity.firstExpiryUs(), this.#queue.firstLatestStartUs() + 1),
-    )
+    const next = Math.min(this.#nextJudgementUs, this.#capacity.firstExpiryUs(), this.#dispatcher.nextUs(this.#nowUs))
+    return Math.max(this.#judgedUs, next)
   }
 
   pin(index: number, state: PathState | null, reason: string, untilUs: number, nowUs: number): readonly Transition[] {
@@ -221,13 +213,12 @@ class DefaultPolicy implements Policy {
     }
   }
 
-  #answer(request: PolicyRequest, nowUs: number, take: boolean): PolicyDecision {
+  #answer(request: PolicyRequest, nowUs: number, take: boolean, enqueue: boolean): DefaultDecision {
     checkRequest(request, this.#paths.length)
     const { limits, share } = this.#capacity.classOf(request.workload)
     const rules = this.#rules
     if (take) for (const index of request.candidates) this.#paths[index]!.pool.asked(share, nowUs)
-    const waiting = this.#queue.waiting[0]
-    const strictWaiting = waiting !== undefined && waiting.priority < limits.priority
+    const strictWaiting = this.#dispatcher.waitsBefore(limits.priority)
     const { shares } = this.#capacity
     const judgement = judge(request, this.#paths, limits, shares, share, nowUs, rules, this.#selection, strictWaiting)
     const budget = this.#retries[limits.priority]!
@@ -240,7 +231,7 @@ class DefaultPolicy implements Policy {
     }
     const chosen = judgement.candidates[judgement.chosen]
     if (chosen === undefined) {
-      const waited = take || request.mayQueue ? this.#queued(request, judgement, take) : null
+      const waited = enqueue ? this.#dispatcher.queue(judgement, take) : null
       if (waited !== null) return waited
       const retry = retryAfterUs(judgement)
       return (
@@ -284,53 +275,7 @@ class DefaultPolicy implements Policy {
     return lease.id
   }
 
-  /** Queues a request that only capacity holds up and that would still be in time; null when it cannot wait. */
-  #queued(request: PolicyRequest, judgement: Judgement, take: boolean): DefaultDecision | null {
-    const { settings } = this.#rules
-    if (!request.mayQueue || !this.#rules.on('queue') || !this.#queue.hasRoom(request.bytes, settings)) return null
-    const { demand, nowUs } = judgement
-    let inTime = false
-    let latestStartUs = 0
-    for (const { path, view, fails, quantileUs, p50Us } of judgement.candidates) {
-      if (fails === 0 || (fails & ~WAITABLE) !== 0) continue
-      const waitUs = headLeftUs(path, view, nowUs)
-      if (waitUs + p50Us > demand.budgetUs) continue
-      inTime = true
-      latestStartUs = Math.max(latestStartUs, nowUs + demand.budgetUs - Math.min(p50Us, quantileUs))
-    }
-    if (!inTime) return null
-    if (!take) return new DefaultDecision('queued', 'queued', judgement)
-    const ticket = this.#queue.nextTicket()
-    // From now on its deadline is a fixed time, also where it came from the SLA.
-    const deadlineUs = nowUs + demand.remainingUs
-    const { priority } = demand.limits
-    this.#queue.add({ ticket, request: { ...request, deadlineUs }, priority, deadlineUs, latestStartUs })
-    return new DefaultDecision('queued', 'queued', judgement, { ticket })
-  }
-
-  #serveQueue(nowUs: number, granted: QueueAnswer[], abandoned: QueueAnswer[]): void {
-    const { waiting } = this.#queue
-    if (waiting.length === 0) {
-      this.#capacityCameBack = false
-      return
-    }
-    for (const { ticket, request, latestStartUs } of [...waiting]) {
-      const late = nowUs > latestStartUs
-      if (!late && !this.#capacityCameBack) continue
-      const decision = this.#answer({ ...request, mayQueue: false }, nowUs, true)
-      if (decision.verdict === 'admitted') {
-        this.#queue.remove(ticket)
-        granted.push({ ticket, request, decision })
-      } else if (late || decision.outcome === 'rejected_deadline') {
-        this.#queue.remove(ticket)
-        abandoned.push({ ticket, request, decision })
-      }
-    }
-    this.#capacityCameBack = false
-  }
-
   #judgeStates(nowUs: number, transitions: Transition[], alarms: Alarm[]): void {
-    const rules = this.#rules
     for (const group of this.#groups.expire(nowUs)) {
       alarms.push({ kind: 'group_suspect', subject: group.name, active: false, figures: {} })
     }
@@ -352,7 +297,7 @@ class DefaultPolicy implements Policy {
       alarms.push({ kind: 'group_suspect', subject: group.name, active: true, figures })
     }
     // Capacity may have come back by a state; waiting requests are asked once a tick.
-    if (rules.on('queue') && this.#queue.waiting.length > 0) this.#capacityCameBack = true
+    this.#dispatcher.wake()
   }
 
   #scheduleProbes(nowUs: number, out: ProbeDue[]): void {

@@ -13,9 +13,20 @@ export class Rules {
   readonly confidenceHalfLifeUs: number
   readonly staleUs: number
   readonly #ablated: ReadonlySet<Component>
+  /** Those that are asked for every sample or candidate. */
   readonly fairBound: boolean
   readonly fifoBound: boolean
   readonly commonMode: boolean
+  readonly tail: boolean
+  readonly jitter: boolean
+  readonly stall: boolean
+  readonly prediction: boolean
+  readonly discipline: boolean
+  readonly confidence: boolean
+  readonly prs: boolean
+  readonly fae: boolean
+  readonly dispatch: boolean
+  readonly reservations: boolean
 
   constructor(settings: PolicySettings, gates: Gates) {
     this.settings = settings
@@ -28,6 +39,16 @@ export class Rules {
     this.fairBound = this.on('fair-bound')
     this.fifoBound = this.on('fifo-bound')
     this.commonMode = this.on('common-mode')
+    this.tail = this.on('gfs-tail')
+    this.jitter = this.on('gfs-jitter')
+    this.stall = this.on('stall')
+    this.prediction = this.on('prediction')
+    this.discipline = this.on('discipline')
+    this.confidence = this.on('confidence')
+    this.prs = this.on('prs')
+    this.fae = this.on('fae')
+    this.dispatch = this.on('dispatch') && this.on('queue') && settings.dispatchUs > 0
+    this.reservations = this.on('reservations')
   }
 
   on(component: Component): boolean {

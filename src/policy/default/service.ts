@@ -39,7 +39,7 @@ export function observedUsPerByte(path: PathRecord, lease: Lease, totalUs: numbe
 
 export function aheadOf(path: PathRecord, view: PathView, bytes: number, nowUs: number, rules: Rules): number {
   const usPerByte = (view.usPerByte * view.expected) / ONE
-  const fair = !rules.on('discipline') || path.peers.discipline === 'fair'
+  const fair = !rules.discipline || path.peers.discipline === 'fair'
   return Math.round(fair ? path.load.fairAhead(nowUs, usPerByte, bytes) : path.load.fifoAhead(nowUs, usPerByte))
 }
 

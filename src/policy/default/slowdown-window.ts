@@ -2,7 +2,7 @@
 // counts. Exact counts, not time-decayed averages: under those a tight burst of successes hides a total outage.
 // 16 buckets an octave (6 % wide) from 1/2 to 64: 2 KB a path, so that 100,000 active paths stay below 500 MB.
 
-import { LEAST_SLOWDOWN, MOST_SLOWDOWN, ONE } from './fixed-point.js'
+import { LEAST_SLOWDOWN, MOST_SLOWDOWN } from './fixed-point.js'
 
 const SUB_WINDOWS = 8
 const SUB_BITS = 4
@@ -34,12 +34,15 @@ export function slowdownOf(bucket: number): number {
   return (1 << octave) + (bucket & ((1 << SUB_BITS) - 1)) * width + (width >> 1)
 }
 
+/** Rows of the counter table: the eight sub-windows, then their sum. */
+const ROWS = SUB_WINDOWS + 1
+const SUM = SUB_WINDOWS * BUCKETS
+
 export class SlowdownWindow {
-  readonly #cells = new Uint16Array(BUCKETS * SUB_WINDOWS)
-  readonly #sums = new Uint16Array(BUCKETS)
-  readonly #sorted = new Uint16Array(SUB_WINDOWS)
-  readonly #okBySub = new Float64Array(SUB_WINDOWS)
-  readonly #failedBySub = new Float64Array(SUB_WINDOWS)
+  /** ROWS of BUCKETS, then the samples sorted into each sub-window: one array, since 100,000 paths have one each. */
+  readonly #cells = new Uint16Array(ROWS * BUCKETS + SUB_WINDOWS)
+  /** Successes, then failures, of each sub-window. */
+  readonly #counts = new Uint32Array(SUB_WINDOWS * 2)
   #subWindow = 0
   #ok = 0
   #failed = 0
@@ -57,7 +60,7 @@ export class SlowdownWindow {
     return this.#ok === 0 && this.#failed === 0
   }
 
-  /** Drops what is older than the span. Time never goes back here; the profile sees to that. */
+  /** Drops what is older than the span; true when something went. Time never goes back here; the profile sees to that. */
   advance(nowUs: number, spanUs: number): boolean {
     const current = Math.floor((nowUs * SUB_WINDOWS) / spanUs)
     const passed = Math.min(current - this.#subWindow, SUB_WINDOWS)
@@ -72,14 +75,14 @@ export class SlowdownWindow {
   succeed(slowdown: number | null): void {
     const sub = this.#subWindow % SUB_WINDOWS
     this.#ok++
-    this.#okBySub[sub]!++
+    this.#counts[sub]!++
     if (slowdown !== null) this.#sort(slowdown, sub)
   }
 
   fail(slowdown: number | null): void {
     const sub = this.#subWindow % SUB_WINDOWS
     this.#failed++
-    this.#failedBySub[sub]!++
+    this.#counts[SUB_WINDOWS + sub]!++
     if (slowdown !== null) this.#sort(slowdown, sub)
   }
 
@@ -94,49 +97,51 @@ export class SlowdownWindow {
   quantiles(): Quantiles {
     const n = this.#n
     if (n === 0) return NO_QUANTILES
-    const s50 = this.#at(n, 0.5)
-    const s90 = this.#at(n, 0.9)
-    const s99 =
-      n >= 100
-        ? this.#at(n, 0.99)
-        : n >= 20
-          ? Math.round(s50 + (this.#at(n, 0.95) - s50) * 1.41)
-          : n >= 10
-            ? Math.round(s50 + (s90 - s50) * 1.82)
-            : s90
-    return { n, s50, s90, s99: Math.max(s50, Math.min(s99, MOST_SLOWDOWN)) }
-  }
-
-  #at(n: number, q: number): number {
-    const rank = Math.max(1, Math.ceil(n * q))
+    const far = n >= 100 ? 0.99 : n >= 20 ? 0.95 : 0.9
+    const stretch = n >= 100 ? 1 : n >= 20 ? 1.41 : n >= 10 ? 1.82 : 1
+    const rank50 = Math.ceil(n * 0.5)
+    const rank90 = Math.ceil(n * 0.9)
+    const rankFar = Math.ceil(n * far)
+    let s50 = 0
+    let s90 = 0
     let seen = 0
     for (let bucket = 0; bucket < BUCKETS; bucket++) {
-      seen += this.#sums[bucket]!
-      if (seen >= rank) return slowdownOf(bucket)
+      const here = this.#cells[SUM + bucket]!
+      if (here === 0) continue
+      seen += here
+      if (s50 === 0 && seen >= rank50) s50 = slowdownOf(bucket)
+      if (s90 === 0 && seen >= rank90) s90 = slowdownOf(bucket)
+      if (seen < rankFar) continue
+      const s99 = Math.round(s50 + (slowdownOf(bucket) - s50) * stretch)
+      return { n, s50, s90, s99: Math.min(Math.max(s90, s99), MOST_SLOWDOWN) }
     }
-    return ONE
+    return NO_QUANTILES
   }
 
   #sort(slowdown: number, sub: number): void {
-    if (this.#sorted[sub]! >= MOST_SORTED) return
+    const sorted = ROWS * BUCKETS + sub
+    if (this.#cells[sorted]! >= MOST_SORTED) return
     const bucket = bucketOf(slowdown)
-    this.#sorted[sub]!++
+    this.#cells[sorted]!++
     this.#cells[sub * BUCKETS + bucket]!++
-    this.#sums[bucket]!++
+    this.#cells[SUM + bucket]!++
     this.#n++
   }
 
   #clear(sub: number): void {
-    this.#ok -= this.#okBySub[sub]!
-    this.#failed -= this.#failedBySub[sub]!
-    this.#okBySub[sub] = 0
-    this.#failedBySub[sub] = 0
-    if (this.#sorted[sub] === 0) return
-    this.#n -= this.#sorted[sub]!
-    this.#sorted[sub] = 0
+    this.#ok -= this.#counts[sub]!
+    this.#failed -= this.#counts[SUB_WINDOWS + sub]!
+    this.#counts[sub] = 0
+    this.#counts[SUB_WINDOWS + sub] = 0
+    const sorted = ROWS * BUCKETS + sub
+    if (this.#cells[sorted] === 0) return
+    this.#n -= this.#cells[sorted]!
+    this.#cells[sorted] = 0
     const start = sub * BUCKETS
     for (let bucket = 0; bucket < BUCKETS; bucket++) {
-      this.#sums[bucket]! -= this.#cells[start + bucket]!
+      const gone = this.#cells[start + bucket]!
+      if (gone === 0) continue
+      this.#cells[SUM + bucket]! -= gone
       this.#cells[start + bucket] = 0
     }
   }

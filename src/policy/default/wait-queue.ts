@@ -1,4 +1,5 @@
-// Requests that only wait for capacity: tiers in order, inside a tier the earliest deadline first, then the order of coming.
+// Requests that only wait for capacity: the earliest deadline first, whatever the class (an early deadline is what a class is
+// for); of equal ones the tier, then the order of coming.
 // A request leaves when it is granted, withdrawn, or can no longer be met.
 
 import type { PolicyRequest } from '../policy.js'
@@ -9,8 +10,8 @@ export interface Waiting {
   readonly request: PolicyRequest
   readonly priority: number
   readonly deadlineUs: number
-  /** Starting after this it would be late. */
-  readonly latestStartUs: number
+  /** Starting after this it would be late on the best path; looked at again then. */
+  latestStartUs: number
 }
 
 export class WaitQueue {
@@ -57,6 +58,6 @@ export class WaitQueue {
 }
 
 function servedBefore(a: Waiting, b: Waiting): boolean {
-  if (a.priority !== b.priority) return a.priority < b.priority
-  return a.deadlineUs < b.deadlineUs
+  if (a.deadlineUs !== b.deadlineUs) return a.deadlineUs < b.deadlineUs
+  return a.priority < b.priority
 }
