@@ -1,7 +1,7 @@
 // The only stateful file of the policy side: owns the clock, feeds samples in, mints permits, writes records. It judges
 // through a pure policy object and never touches bytes.
 
-import { refuse, wholeNumber } from './check.js'
+import { object, refuse, text, texts, wholeNumber } from './check.js'
 import { didYouMean } from './did-you-mean.js'
 import { SeamError } from './errors.js'
 import { binding, type GateCounters } from './native/binding.js'
@@ -168,6 +168,7 @@ export class Orchestrator {
    * @throws KVSEAM_NO_PATH for an unknown path, KVSEAM_INVALID_ARGUMENT for impossible figures; nothing changes then
    */
   observe(observation: Observation): void {
+    object('observation', observation, 'it must be an object with path, outcome, totalUs and bytes')
     const path = this.#options.paths.get(observation.path)
     if (path === undefined) {
       throw new SeamError(
@@ -247,7 +248,13 @@ export class Orchestrator {
   }
 
   #request(request: DecideRequest, nowUs: number): PolicyRequest {
+    object('request', request, 'it must be an object with workload, bytes and from')
     const bytes = wholeNumber('bytes', request.bytes)
+    const { from, to, exclude, requestId } = request
+    text('from', from)
+    if (requestId !== undefined) text('requestId', requestId)
+    if (to !== undefined) texts('to', to)
+    if (exclude !== undefined) texts('exclude', exclude)
     const deadlineUs = nowUs + Math.round(this.#deadlineMs(request.deadlineMs) * 1000)
     this.#options.policy.tick(nowUs)
     return {
@@ -269,7 +276,11 @@ export class Orchestrator {
   }
 
   #workload(workload: string | WorkloadProfile): WorkloadProfile {
-    if (typeof workload !== 'string') return workload
+    if (typeof workload !== 'string') {
+      object('workload', workload, 'it must be the name of a class or a workload profile')
+      text('workload.name', workload.name)
+      return workload
+    }
     const known = this.#options.workloads.get(workload)
     if (known !== undefined) return known
     const names = [...this.#options.workloads.keys()]
@@ -303,7 +314,10 @@ export class Orchestrator {
     // Only fault rules ask natively for the class of a transfer.
     const classNumber = this.#options.faulted() ? binding().workloadNumber(workload.name) : 0
     const permit = new Permit(path, bytes, nowUs + ttlMs * 1000)
-    return sealPermit(permit, binding().mint(this.#options.gate, path.key, path.operation, bytes, ttlMs * 1e6, classNumber))
+    return sealPermit(
+      permit,
+      binding().mint(this.#options.gate, path.key, path.operation, bytes, ttlMs * 1e6, classNumber),
+    )
   }
 
   #publish<T extends Decision>(decision: T): T {

@@ -24,6 +24,15 @@ export function sealPermit(permit: Permit, number: number): Permit {
   return permit
 }
 
+const claimed = new WeakSet<Permit>()
+
+/** @internal True once: whoever claims a permit posts with it or revokes it, and gives its lease back. */
+export function claimPermit(permit: Permit): boolean {
+  if (!numbers.has(permit) || claimed.has(permit)) return false
+  claimed.add(permit)
+  return true
+}
+
 /** @internal 0, which the addon refuses, for a permit that the orchestrator did not make. */
 export function permitNumber(permit: Permit): number {
   return numbers.get(permit) ?? 0

@@ -1,7 +1,7 @@
 // openSeam: the agents of this process, the paths between them and their peers, and the policy that admits transfers.
 
 import { randomBytes } from 'node:crypto'
-import { name as checkName, knownKeys, positive, refuse, wholeNumber } from './check.js'
+import { name as checkName, knownKeys, positive, refuse, waitMs, wholeNumber } from './check.js'
 import { SeamError } from './errors.js'
 import { faultEnvironment } from './faults/environment.js'
 import { Faults } from './faults/faults.js'
@@ -184,7 +184,7 @@ export class Seam {
    */
   async agent(name: string, options: AgentOptions & { readonly pool?: string } = {}): Promise<Agent> {
     this.#assertOpen()
-    if (this.#agents.has(name)) {
+    if (this.#agents.get(name)?.closed === false) {
       throw refuse('KVSEAM_INVALID_ARGUMENT', 'name', name, 'this seam has an agent of that name; close it first')
     }
     const { pool, ...agentOptions } = options
@@ -220,6 +220,9 @@ export class Seam {
    */
   async connect(agent: Agent, metadata: Uint8Array, options: ConnectOptions = {}): Promise<Peer> {
     this.#assertOpen()
+    if (!(agent instanceof Agent) || this.#agents.get(agent.name) !== agent) {
+      throw refuse('KVSEAM_INVALID_ARGUMENT', 'agent', agent, 'it must be an open agent of this seam')
+    }
     const peer = await agent.connect(metadata, options.timeoutMs === undefined ? {} : { timeoutMs: options.timeoutMs })
     this.#pools.set(peer.name, options.pool ?? this.#pools.get(peer.name) ?? peer.name)
     this.#addPaths(peer.name, agent, peer, 'pull')
@@ -245,6 +248,7 @@ export class Seam {
 
   /** Ends everything: waits up to `drainMs` for transfers in flight, then closes agents, gate and log. Idempotent. */
   async close({ drainMs = 0 }: { drainMs?: number } = {}): Promise<void> {
+    waitMs('drainMs', drainMs)
     this.#closing ??= this.#close(drainMs)
     await this.#closing
   }
@@ -274,7 +278,7 @@ export class Seam {
         const id = `${from}/${fromRail.name}>${target.name}/${toRail.name}`
         const known = this.paths.get(id)
         if (known !== undefined) {
-          known.rebind(peer, native)
+          known.rebind(agent, peer, native)
           continue
         }
         const policyIndex = this.#policy.addPath(

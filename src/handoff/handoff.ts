@@ -1,12 +1,12 @@
 // The whole act for one request: admit, move, verify, release. The session goes back only when the memory is quiet.
 
-import { refuse, spanNs } from '../check.js'
+import { object, refuse, spanNs, wholeNumber } from '../check.js'
 import { SeamError } from '../errors.js'
-import type { Descriptors } from '../native/descriptors.js'
+import { Descriptors } from '../native/descriptors.js'
 import type { Transfer, TransferOutcome } from '../native/transfer.js'
 import type { Admitted, DecideRequest, Orchestrator } from '../orchestrator.js'
-import type { Path } from '../paths.js'
-import { permitNumber } from '../permit.js'
+import { Path } from '../paths.js'
+import { claimPermit, permitNumber } from '../permit.js'
 import type { SampleOutcome } from '../policy/policy.js'
 import type { DecisionRecord } from '../record/decision-record.js'
 
@@ -58,6 +58,16 @@ export async function move(
   request: MoveRequest,
   defaultDeadlineMs: number,
 ): Promise<MoveResult> {
+  checkDecision(decision)
+  checkRequest(request)
+  // Before anything can fail: the lease of a decision that is used already belongs to its first transfer.
+  if (!claimPermit(decision.permit)) {
+    throw new SeamError(
+      'KVSEAM_PERMIT_INVALID',
+      { path: decision.path.id },
+      'the decision was used before, or its permit does not come from policy.decide(); decide again for each transfer',
+    )
+  }
   const { path } = decision
   let transfer: Transfer
   let sourceDigest: number | null
@@ -113,6 +123,7 @@ export async function handoff(
   request: HandoffRequest,
   defaultDeadlineMs: number,
 ): Promise<HandoffResult> {
+  checkRequest(request)
   const decision = orchestrator.decide({
     workload: request.workload,
     bytes: request.from.bytes,
@@ -138,6 +149,40 @@ export async function handoff(
     get: () => decision.record,
     enumerable: true,
   })
+}
+
+function checkDecision(decision: Admitted): void {
+  object('decision', decision, 'pass what policy.decide() answered')
+  if (decision.outcome !== 'admitted' || !(decision.path instanceof Path)) {
+    throw refuse(
+      'KVSEAM_INVALID_ARGUMENT',
+      'decision.outcome',
+      decision.outcome,
+      'only an admitted decision moves bytes',
+    )
+  }
+}
+
+/** What is wrong whatever the decision; checked before anything is taken. */
+function checkRequest(request: MoveRequest): void {
+  object('request', request, 'it must be an object with from and to')
+  for (const side of ['from', 'to'] as const) {
+    if (request[side] instanceof Descriptors) continue
+    throw refuse(
+      'KVSEAM_INVALID_ARGUMENT',
+      side,
+      request[side],
+      'it must be a descriptor list, e.g. region.blocks(...)',
+    )
+  }
+  const { signal, verify = 'auto', sourceDigest } = request
+  if (signal !== undefined && typeof signal?.throwIfAborted !== 'function') {
+    throw refuse('KVSEAM_INVALID_ARGUMENT', 'signal', signal, 'it must be an AbortSignal')
+  }
+  if (verify !== 'auto' && verify !== 'off' && verify !== 'always') {
+    throw refuse('KVSEAM_INVALID_ARGUMENT', 'verify', verify, "it is 'auto', 'off' or 'always'")
+  }
+  if (sourceDigest !== undefined) wholeNumber('sourceDigest', sourceDigest, 0, 2 ** 32 - 1)
 }
 
 function checkSides(path: Path, request: MoveRequest): void {

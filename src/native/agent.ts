@@ -1,6 +1,6 @@
 // One end of the data plane in this process: rails, regions, peers. It posts transfers, but only with a permit.
 
-import { name as checkName, knownKeys, bytes as plainBytes, spanNs, wholeNumber } from '../check.js'
+import { name as checkName, knownKeys, bytes as plainBytes, refuse, spanNs, waitMs, wholeNumber } from '../check.js'
 import { SeamError } from '../errors.js'
 import {
   type AgentCounters,
@@ -18,6 +18,8 @@ import { Region } from './region.js'
 import type { RemoteRegion } from './remote-region.js'
 import type { Transfer } from './transfer.js'
 
+/** Notifications that wait here for a reader; later ones are dropped and counted. */
+const MOST_NOTIFICATIONS = 65_536
 const HISTOGRAM_SIZE = 3 + 32 * 32
 
 export interface RailOptions {
@@ -75,8 +77,9 @@ export class Agent {
   readonly #peers = new Map<string, Peer>()
   readonly #connecting = new Map<number, Waiter[]>()
   readonly #imports = new Map<string, { region: Region | RemoteRegion; handle: number }>()
-  #notificationWaiter: (() => void) | undefined
+  #notificationWaiters: (() => void)[] = []
   #notifications: Notification[] = []
+  #notificationsDropped = 0
   #regionNumber = 0
   #closed = false
   #closing: Promise<void> | undefined
@@ -132,7 +135,9 @@ export class Agent {
 
   get counters(): AgentCounters {
     this.#assertOpen()
-    return this.native.agentCounters(this.handle)
+    const counters = this.native.agentCounters(this.handle)
+    counters.droppedNotifications += this.#notificationsDropped
+    return counters
   }
 
   get peers(): readonly Peer[] {
@@ -181,7 +186,7 @@ export class Agent {
     return this.#peers.get(name)
   }
 
-  /** Control messages from peers, in order of arrival; ends when the agent is closed. */
+  /** Control messages from peers, in order of arrival, each to one reader; ends when the agent is closed. */
   async *notifications(): AsyncGenerator<Notification, void, void> {
     while (!this.#closed) {
       const batch = this.#notifications
@@ -189,7 +194,7 @@ export class Agent {
       yield* batch
       if (batch.length === 0) {
         await new Promise<void>((resolve) => {
-          this.#notificationWaiter = resolve
+          this.#notificationWaiters.push(resolve)
         })
       }
     }
@@ -216,7 +221,7 @@ export class Agent {
         remote,
         0,
         Math.max(options.local.count, options.remote.count),
-        options.timeoutMs * 1e6,
+        spanNs('timeoutMs', options.timeoutMs),
         options.notify,
       ),
     )
@@ -240,6 +245,9 @@ export class Agent {
   /** Sends a control message of 1 to 1,024 bytes to a peer; it carries no KV bytes and needs no permit. */
   async notify(peer: Peer, data: Uint8Array, { timeoutMs = 2000 }: { timeoutMs?: number } = {}): Promise<void> {
     this.#assertOpen()
+    if (peer?.agent !== this) {
+      throw refuse('KVSEAM_INVALID_ARGUMENT', 'peer', peer, `pass a peer that agent '${this.name}' is connected to`)
+    }
     const { index } = this.path(0, peer, 0)
     const payload = plainBytes('data', data)
     await this.#completions.track(this.native.notify(this.handle, index, payload, spanNs('timeoutMs', timeoutMs)))
@@ -286,6 +294,7 @@ export class Agent {
    * Nothing is called back after it resolves.
    */
   async close({ drainMs = 0 }: { drainMs?: number } = {}): Promise<void> {
+    waitMs('drainMs', drainMs)
     this.#closing ??= this.#close(drainMs)
     await this.#closing
   }
@@ -299,10 +308,12 @@ export class Agent {
       this.native.closeAgent(this.handle, 200e6)
     } finally {
       while (this.#completions.drain()) {}
+      // A thread that is stuck inside its backend delivers nothing any more, and every transfer must settle.
+      this.#completions.settleRest(this.#closedError())
       this.#completions.detach()
       for (const waiters of this.#connecting.values()) for (const waiter of waiters) waiter.reject(this.#closedError())
       this.#connecting.clear()
-      this.#notificationWaiter?.()
+      this.#wakeReaders()
       this.native.freeAgent(this.handle)
     }
   }
@@ -326,8 +337,12 @@ export class Agent {
   #onEvent(event: NativeEvent): void {
     switch (event.kind) {
       case 'notification':
+        if (this.#notifications.length >= MOST_NOTIFICATIONS) {
+          this.#notificationsDropped++
+          break
+        }
         this.#notifications.push({ from: event.name, data: event.data })
-        this.#notificationWaiter?.()
+        this.#wakeReaders()
         break
       case 'connected': {
         const waiters = this.#connecting.get(event.peer) ?? []
@@ -338,6 +353,8 @@ export class Agent {
           break
         }
         const peer = new Peer(this, event.peer, this.native.peerInfo(this.handle, event.peer)!)
+        const former = this.#peers.get(peer.name)
+        if (former !== undefined) this.#forgetRegions(former)
         this.#peers.set(peer.name, peer)
         for (const waiter of waiters) waiter.resolve(peer)
         break
@@ -346,12 +363,28 @@ export class Agent {
         const peer = [...this.#peers.values()].find((known) => known.index === event.peer)
         if (peer === undefined) break
         this.#peers.delete(peer.name)
+        this.#forgetRegions(peer)
         this.onPeerDown(peer, event.error)
         break
       }
       case 'fault':
         this.onFault()
         break
+    }
+  }
+
+  #wakeReaders(): void {
+    const waiters = this.#notificationWaiters
+    this.#notificationWaiters = []
+    for (const wake of waiters) wake()
+  }
+
+  /** Unmaps what a dead peer offered, or its memory would stay for as long as this agent does. */
+  #forgetRegions(peer: Peer): void {
+    for (const [key, { handle }] of this.#imports) {
+      if (!key.startsWith(`${peer.index}/`)) continue
+      this.native.releaseRemoteRegion(this.handle, handle)
+      this.#imports.delete(key)
     }
   }
 
