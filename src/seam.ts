@@ -1,7 +1,7 @@
 // openSeam: the agents of this process, the paths between them and their peers, and the policy that admits transfers.
 
 import { randomBytes } from 'node:crypto'
-import { name as checkName, knownKeys, positive, refuse, waitMs, wholeNumber } from './check.js'
+import { name as checkName, knownKeys, object, positive, refuse, waitMs, wholeNumber } from './check.js'
 import { SeamError } from './errors.js'
 import { faultEnvironment } from './faults/environment.js'
 import { Faults } from './faults/faults.js'
@@ -187,7 +187,9 @@ export class Seam {
     if (this.#agents.get(name)?.closed === false) {
       throw refuse('KVSEAM_INVALID_ARGUMENT', 'name', name, 'this seam has an agent of that name; close it first')
     }
-    const { pool, ...agentOptions } = options
+    object('options', options, 'it must be an object')
+    const { pool = name, ...agentOptions } = options
+    checkName('pool', pool)
     const agent = new Agent(this.#gate, this.#backend, name, agentOptions)
     try {
       this.faults.attach(agent)
@@ -195,7 +197,7 @@ export class Seam {
       await agent.close()
       throw error
     }
-    this.#pools.set(name, pool ?? name)
+    this.#pools.set(name, pool)
     agent.onPeerDown = (peer, error) => this.#peerDown(agent, peer, error)
     const others = [...this.#agents.values()].filter((other) => !other.closed)
     this.#agents.set(name, agent)
@@ -223,6 +225,7 @@ export class Seam {
     if (!(agent instanceof Agent) || this.#agents.get(agent.name) !== agent) {
       throw refuse('KVSEAM_INVALID_ARGUMENT', 'agent', agent, 'it must be an open agent of this seam')
     }
+    if (options.pool !== undefined) checkName('options.pool', options.pool)
     const peer = await agent.connect(metadata, options.timeoutMs === undefined ? {} : { timeoutMs: options.timeoutMs })
     this.#pools.set(peer.name, options.pool ?? this.#pools.get(peer.name) ?? peer.name)
     this.#addPaths(peer.name, agent, peer, 'pull')
@@ -259,7 +262,10 @@ export class Seam {
 
   async #close(drainMs: number): Promise<void> {
     try {
-      await Promise.all([...this.#agents.values()].map((agent) => agent.close({ drainMs })))
+      const agents = [...this.#agents.values()].filter((agent) => !agent.closed)
+      // All before the first one stops: to the others it would be a peer that went down under their transfers.
+      await Promise.all(agents.map((agent) => agent.quiet(drainMs)))
+      await Promise.all(agents.map((agent) => agent.close()))
     } finally {
       this.faults.close()
       this.policy.close()

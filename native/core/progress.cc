@@ -231,12 +231,13 @@ void Progress::noteLoop(int64_t nowNs) {
   lastLoopNs_.store(nowNs, std::memory_order_relaxed);
 }
 
+// The ring before the links, and all of it: whoever armed faults and then connects means the handshake to meet them.
 bool Progress::takeCommands() {
   const bool links = linkCommandsWaiting_.load(std::memory_order_acquire) != 0;
-  if (links) takeLinkCommands();
+  const size_t most = links ? commands_.capacity() : kCommandsALoop;
   Command command{};
-  uint32_t taken = 0;
-  while (taken < kCommandsALoop && commands_.pop(&command)) {
+  size_t taken = 0;
+  while (taken < most && commands_.pop(&command)) {
     ++taken;
     if (command.kind == Command::kSubmit) {
       begin(command.slot);
@@ -246,6 +247,7 @@ bool Progress::takeCommands() {
       takeFaultChange();
     }
   }
+  if (links) takeLinkCommands();
   return links || taken != 0;
 }
 

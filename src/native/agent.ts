@@ -20,6 +20,8 @@ import type { Transfer } from './transfer.js'
 
 /** Notifications that wait here for a reader; later ones are dropped and counted. */
 const MOST_NOTIFICATIONS = 65_536
+/** How long a close waits for cancelled transfers to come back before it stops the thread all the same. */
+const CANCEL_MS = 500
 const HISTOGRAM_SIZE = 3 + 32 * 32
 
 export interface RailOptions {
@@ -78,7 +80,7 @@ export class Agent {
   readonly #connecting = new Map<number, Waiter[]>()
   readonly #imports = new Map<string, { region: Region | RemoteRegion; handle: number }>()
   #notificationWaiters: (() => void)[] = []
-  #notifications: Notification[] = []
+  readonly #notifications: Notification[] = []
   #notificationsDropped = 0
   #regionNumber = 0
   #closed = false
@@ -92,8 +94,18 @@ export class Agent {
   constructor(gate: number, backend: string, name: string, options: AgentOptions = {}) {
     this.name = checkName('name', name)
     knownKeys('options', options, ['rails', 'maxTransfers', 'spinUs', 'quiesceGraceMs', 'wakePerCompletion'])
-    const rails = (options.rails ?? []).map((rail, i) => {
+    const given = options.rails ?? []
+    if (!Array.isArray(given)) throw refuse('KVSEAM_INVALID_ARGUMENT', 'rails', given, 'it must be an array of rails')
+    const rails = (given as readonly RailOptions[]).map((rail, i, all) => {
       knownKeys(`rails[${i}]`, rail, ['name', 'device', 'bytesPerSecond', 'latencyUs'])
+      if (all.findIndex((other) => other?.name === rail.name) < i) {
+        throw refuse(
+          'KVSEAM_INVALID_ARGUMENT',
+          `rails[${i}].name`,
+          rail.name,
+          'another rail of this agent has that name',
+        )
+      }
       return {
         name: checkName(`rails[${i}].name`, rail.name),
         ...(rail.device === undefined ? {} : { device: rail.device }),
@@ -189,10 +201,11 @@ export class Agent {
   /** Control messages from peers, in order of arrival, each to one reader; ends when the agent is closed. */
   async *notifications(): AsyncGenerator<Notification, void, void> {
     while (!this.#closed) {
-      const batch = this.#notifications
-      this.#notifications = []
-      yield* batch
-      if (batch.length === 0) {
+      // One at a time: what a reader took and never looked at would be lost to the others.
+      const next = this.#notifications.shift()
+      if (next !== undefined) {
+        yield next
+      } else {
         await new Promise<void>((resolve) => {
           this.#notificationWaiters.push(resolve)
         })
@@ -299,10 +312,15 @@ export class Agent {
     await this.#closing
   }
 
-  async #close(drainMs: number): Promise<void> {
+  /** @internal Waits up to `drainMs` for transfers in flight, then cancels the rest and waits a little for them. */
+  async quiet(drainMs: number): Promise<void> {
     if (drainMs > 0) await this.#completions.whenIdle(drainMs)
     this.#completions.cancelAll()
-    await this.#completions.whenIdle(500)
+    await this.#completions.whenIdle(CANCEL_MS)
+  }
+
+  async #close(drainMs: number): Promise<void> {
+    await this.quiet(drainMs)
     this.#closed = true
     try {
       this.native.closeAgent(this.handle, 200e6)

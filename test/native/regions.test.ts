@@ -168,7 +168,7 @@ describe('bad input', () => {
 
   it('refuses sources whose memory can change under the copy', async () => {
     const { kv } = await openPair()
-    const resizable = new Uint8Array(new ArrayBuffer(8, { maxByteLength: 16 } as never))
+    const resizable = new Uint8Array(Reflect.construct(ArrayBuffer, [8, { maxByteLength: 16 }]) as ArrayBuffer)
     await expectRefusal(() => kv.write(resizable), { code: 'KVSEAM_INVALID_ARGUMENT', says: ['data is', 'resizable'] })
     const away = new Uint8Array(8)
     structuredClone(away.buffer, { transfer: [away.buffer] })
