@@ -1,6 +1,6 @@
 // What a caller asks of the policy, checked and put into the policy's own terms.
 
-import { refuse, wholeNumber } from './check.js'
+import { object, refuse, text, texts, wholeNumber } from './check.js'
 import { didYouMean } from './did-you-mean.js'
 import { SeamError } from './errors.js'
 import type { Path } from './paths.js'
@@ -49,6 +49,11 @@ export function policyRequest(
   seq: number,
 ): PolicyRequest {
   const bytes = wholeNumber('bytes', request.bytes)
+  const { from, to, exclude, requestId } = request
+  text('from', from)
+  if (requestId !== undefined) text('requestId', requestId)
+  if (to !== undefined) texts('to', to)
+  if (exclude !== undefined) texts('exclude', exclude)
   const spanUs = Math.round(span('deadlineMs', request.deadlineMs ?? defaults.deadlineMs) * 1000)
   return {
     requestId: request.requestId ?? null,
@@ -73,7 +78,11 @@ function knownWorkload(
   workload: string | WorkloadProfile,
   workloads: ReadonlyMap<string, WorkloadProfile>,
 ): WorkloadProfile {
-  if (typeof workload !== 'string') return workload
+  if (typeof workload !== 'string') {
+    object('workload', workload, 'it must be the name of a class or a workload profile')
+    text('workload.name', workload.name)
+    return workload
+  }
   const known = workloads.get(workload)
   if (known !== undefined) return known
   const names = [...workloads.keys()]

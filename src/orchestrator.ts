@@ -1,7 +1,7 @@
 // The only stateful file of the policy side: owns the clock, feeds samples in, mints permits, answers those who wait. It judges
 // through a policy object, whose inputs and outputs all become records, and never touches bytes.
 
-import { refuse, wholeNumber } from './check.js'
+import { object, refuse, wholeNumber } from './check.js'
 import { type PartialSettings, policyHash } from './config/policy-settings.js'
 import { type DecideRequest, policyRequest } from './decide-request.js'
 import {
@@ -134,6 +134,7 @@ export class Orchestrator {
    * @throws KVSEAM_NO_PATH for an unknown path, KVSEAM_INVALID_ARGUMENT for impossible figures; nothing changes then
    */
   observe(observation: Observation): void {
+    object('observation', observation, 'it must be an object with path, outcome, totalUs and bytes')
     this.#observe(this.#pathOf(observation.path), observation)
   }
 
@@ -273,6 +274,7 @@ export class Orchestrator {
   }
 
   #asked(request: DecideRequest, nowUs: number) {
+    object('request', request, 'it must be an object with workload, bytes and from')
     const { workloads, defaultDeadlineMs } = this.#options
     return policyRequest(
       request,

@@ -21,9 +21,8 @@ export class Path {
   readonly label: 'mock' | 'emulated' | 'real'
   /** @internal Index in the policy. */
   readonly policyIndex: number
-  /** @internal The agent that posts. */
-  readonly agent: Agent
   readonly #snapshot: () => PathSnapshot
+  #agent: Agent
   #peer: Peer
   #index: number
   #key: number
@@ -50,7 +49,7 @@ export class Path {
     this.mode = init.mode
     this.label = init.agent.info.label
     this.policyIndex = init.policyIndex
-    this.agent = init.agent
+    this.#agent = init.agent
     this.#snapshot = init.snapshot
     this.#peer = init.peer
     this.#index = init.native.index
@@ -95,8 +94,14 @@ export class Path {
     return this.#key
   }
 
-  /** @internal The peer came back in a new life; the path keeps its history. */
-  rebind(peer: Peer, native: { index: number; key: number }): void {
+  /** @internal The agent that posts. */
+  get agent(): Agent {
+    return this.#agent
+  }
+
+  /** @internal One end came back in a new life; the path keeps its history. */
+  rebind(agent: Agent, peer: Peer, native: { index: number; key: number }): void {
+    this.#agent = agent
     this.#peer = peer
     this.#index = native.index
     this.#key = native.key

@@ -1,7 +1,7 @@
 // openSeam: the agents of this process, the paths between them and their peers, and the policy that admits transfers.
 
 import { randomBytes } from 'node:crypto'
-import { name as checkName, knownKeys, positive, refuse, wholeNumber } from './check.js'
+import { name as checkName, knownKeys, object, positive, refuse, waitMs, wholeNumber } from './check.js'
 import { type PartialSettings, policyHash } from './config/policy-settings.js'
 import { settingsFrom } from './config/policy-source.js'
 import type { Admitted } from './decision.js'
@@ -205,10 +205,12 @@ export class Seam {
    */
   async agent(name: string, options: AgentOptions & { readonly pool?: string } = {}): Promise<Agent> {
     this.#assertOpen()
-    if (this.#agents.has(name)) {
+    if (this.#agents.get(name)?.closed === false) {
       throw refuse('KVSEAM_INVALID_ARGUMENT', 'name', name, 'this seam has an agent of that name; close it first')
     }
-    const { pool, ...agentOptions } = options
+    object('options', options, 'it must be an object')
+    const { pool = name, ...agentOptions } = options
+    checkName('pool', pool)
     const agent = new Agent(this.#gate, this.#backend, name, agentOptions)
     try {
       this.faults.attach(agent)
@@ -216,7 +218,7 @@ export class Seam {
       await agent.close()
       throw error
     }
-    this.#pools.set(name, pool ?? name)
+    this.#pools.set(name, pool)
     agent.onPeerDown = (peer, error) => this.#peerDown(agent, peer, error)
     const others = [...this.#agents.values()].filter((other) => !other.closed)
     this.#agents.set(name, agent)
@@ -241,6 +243,10 @@ export class Seam {
    */
   async connect(agent: Agent, metadata: Uint8Array, options: ConnectOptions = {}): Promise<Peer> {
     this.#assertOpen()
+    if (!(agent instanceof Agent) || this.#agents.get(agent.name) !== agent) {
+      throw refuse('KVSEAM_INVALID_ARGUMENT', 'agent', agent, 'it must be an open agent of this seam')
+    }
+    if (options.pool !== undefined) checkName('options.pool', options.pool)
     const peer = await agent.connect(metadata, options.timeoutMs === undefined ? {} : { timeoutMs: options.timeoutMs })
     this.#pools.set(peer.name, options.pool ?? this.#pools.get(peer.name) ?? peer.name)
     this.#addPaths(peer.name, agent, peer, 'pull')
@@ -266,6 +272,7 @@ export class Seam {
 
   /** Ends everything: waits up to `drainMs` for transfers in flight, then closes agents, gate and log. Idempotent. */
   async close({ drainMs = 0 }: { drainMs?: number } = {}): Promise<void> {
+    waitMs('drainMs', drainMs)
     this.#closing ??= this.#close(drainMs)
     await this.#closing
   }
@@ -276,7 +283,10 @@ export class Seam {
 
   async #close(drainMs: number): Promise<void> {
     try {
-      await Promise.all([...this.#agents.values()].map((agent) => agent.close({ drainMs })))
+      const agents = [...this.#agents.values()].filter((agent) => !agent.closed)
+      // All before the first one stops: to the others it would be a peer that went down under their transfers.
+      await Promise.all(agents.map((agent) => agent.quiet(drainMs)))
+      await Promise.all(agents.map((agent) => agent.close()))
     } finally {
       this.faults.close()
       this.policy.close()
@@ -295,7 +305,7 @@ export class Seam {
         const id = `${from}/${fromRail.name}>${target.name}/${toRail.name}`
         const known = this.paths.get(id)
         if (known !== undefined) {
-          known.rebind(peer, native)
+          known.rebind(agent, peer, native)
           continue
         }
         const policyIndex = this.policy.addPath({

@@ -22,14 +22,15 @@ namespace kvseam {
 namespace {
 
 constexpr int64_t kForeverNs = std::numeric_limits<int64_t>::max();
-constexpr int64_t kRetryNs = 100'000;          // a refused post is tried again after this, then ever more rarely ...
-constexpr int64_t kMaxRetryNs = 3'200'000;     // ... but at least this often, and at once when something completes
-constexpr int64_t kNoFdPollNs = 200'000;       // back-off of a backend that has nothing to sleep on
-constexpr int64_t kSpinBeforeDueNs = 60'000;   // a sleeping thread wakes tens of microseconds late, so spin the last bit
+constexpr int64_t kRetryNs = 100'000;         // a refused post is tried again after this, then ever more rarely ...
+constexpr int64_t kMaxRetryNs = 3'200'000;    // ... but at least this often, and at once when something completes
+constexpr int64_t kNoFdPollNs = 200'000;      // back-off of a backend that has nothing to sleep on
+constexpr int64_t kSpinBeforeDueNs = 60'000;  // a sleeping thread wakes tens of microseconds late, so spin the last bit
+constexpr int64_t kLastLookNs = 10'000'000;   // at the end, for cancelled transfers to come back
 constexpr uint32_t kEventsAPoll = 256;
 constexpr uint32_t kCommandsALoop = 256;
-constexpr uint32_t kMaxFaultChanges = 64;      // arming and disarming, waiting for the thread
-constexpr uint32_t kMaxConnects = 256;         // waiting for the thread to begin them
+constexpr uint32_t kMaxFaultChanges = 64;  // arming and disarming, waiting for the thread
+constexpr uint32_t kMaxConnects = 256;     // waiting for the thread to begin them
 
 void relax() {
 #if defined(__x86_64__)
@@ -42,7 +43,8 @@ void relax() {
 /** What a device may still write to is never given back: the object that holds it lives as long as the process. */
 void keepForever(std::shared_ptr<Progress> progress) {
   static std::mutex mutex;
-  static auto* const kept = new std::vector<std::shared_ptr<Progress>>;  // leaked on purpose, reachable for leak checkers
+  static auto* const kept =
+      new std::vector<std::shared_ptr<Progress>>;  // leaked on purpose, reachable for leak checkers
   const std::lock_guard<std::mutex> lock(mutex);
   kept->push_back(std::move(progress));
 }
@@ -54,8 +56,8 @@ Progress::Progress(std::shared_ptr<BackendHandle> backend, const ProgressOptions
       options_(options),
       transfers_(options.maxTransfers),
       paths_(options.maxPaths),
-      // Waiting at once for a slot: a submit, its cancel and the late cancel of the transfer before; three records (settled,
-      // quarantined, quiesced). So neither ring can be full.
+      // Waiting at once for a slot: a submit, its cancel and the late cancel of the transfer before; three records
+      // (settled, quarantined, quiesced). So neither ring can be full.
       commands_(size_t{options.maxTransfers} * 3 + 1 + kMaxFaultChanges),
       completions_(size_t{options.maxTransfers} * 3 + 1),
       wake_(wake),
@@ -71,16 +73,19 @@ Progress::~Progress() {
 
 Status Progress::start(std::shared_ptr<Progress> self) {
   eventFd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (eventFd_ < 0) return Status::local(KVSEAM_NO_MEMORY, "no file descriptor for the progress thread's wake-up; raise `ulimit -n`");
+  if (eventFd_ < 0)
+    return Status::local(KVSEAM_NO_MEMORY, "no file descriptor for the progress thread's wake-up; raise `ulimit -n`");
   try {
-    started_ = true;
-    // Detached, because a thread stuck inside a library must be left behind rather than waited for; stop() waits for
-    // the exit flag with a bound, and `self` keeps this object alive for as long as the thread runs.
-    std::thread([self = std::move(self)]() mutable {
-      if (!self->run()) keepForever(std::move(self));
-    }).detach();
+    // `self` keeps this object alive for as long as the thread runs: one that is stuck inside a library is left behind.
+    thread_ = std::thread([self = std::move(self), exit = exit_]() mutable {
+      const bool quiet = self->run();
+      if (!quiet) keepForever(std::move(self));
+      self.reset();
+      const std::lock_guard<std::mutex> lock(exit->mutex);
+      exit->over = true;
+      exit->signal.notify_all();
+    });
   } catch (const std::system_error& error) {
-    started_ = false;
     return Status::local(KVSEAM_NO_MEMORY, std::string("no progress thread: ") + error.what());
   }
   return {};
@@ -163,14 +168,20 @@ Path* Progress::addPath(uint32_t* index) {
 }
 
 bool Progress::stop(int64_t graceNs) {
-  if (!started_) return true;
+  if (!thread_.joinable()) return true;
   stopByNs_.store(nowNs() + graceNs, std::memory_order_relaxed);
   stopping_.store(true, std::memory_order_release);
   const uint64_t one = 1;
   [[maybe_unused]] const ssize_t written = ::write(eventFd_, &one, sizeof(one));
-  std::unique_lock<std::mutex> lock(exitMutex_);
+  std::unique_lock<std::mutex> lock(exit_->mutex);
   // Beyond the grace the thread only has to leave its loop; longer means that it is stuck inside a library call.
-  return exitSignal_.wait_for(lock, std::chrono::nanoseconds(graceNs) + std::chrono::seconds(1), [this] { return exited_; });
+  const bool over = exit_->signal.wait_for(lock, std::chrono::nanoseconds(graceNs) + std::chrono::seconds(1),
+                                           [this] { return exit_->over; });
+  lock.unlock();
+  // It has let go of everything by now, so joining waits for its last few instructions only: none is left after
+  // close().
+  over ? thread_.join() : thread_.detach();
+  return over;
 }
 
 void Progress::detachWake() {
@@ -209,11 +220,7 @@ bool Progress::run() {
       sleep(now);
     }
   }
-  const bool quiet = shutDown();
-  const std::lock_guard<std::mutex> lock(exitMutex_);
-  exited_ = true;
-  exitSignal_.notify_all();
-  return quiet;
+  return shutDown();
 }
 
 // A gap in this loop delays every transfer that was in flight across it; that is our fault, not the path's.
@@ -225,12 +232,13 @@ void Progress::noteLoop(int64_t nowNs) {
   lastLoopNs_.store(nowNs, std::memory_order_relaxed);
 }
 
+// The ring before the links, and all of it: whoever armed faults and then connects means the handshake to meet them.
 bool Progress::takeCommands() {
   const bool links = linkCommandsWaiting_.load(std::memory_order_acquire) != 0;
-  if (links) takeLinkCommands();
+  const size_t most = links ? commands_.capacity() : kCommandsALoop;
   Command command{};
-  uint32_t taken = 0;
-  while (taken < kCommandsALoop && commands_.pop(&command)) {
+  size_t taken = 0;
+  while (taken < most && commands_.pop(&command)) {
     ++taken;
     if (command.kind == Command::kSubmit) {
       begin(command.slot);
@@ -240,6 +248,7 @@ bool Progress::takeCommands() {
       takeFaultChange();
     }
   }
+  if (links) takeLinkCommands();
   return links || taken != 0;
 }
 
@@ -406,7 +415,11 @@ uint32_t Progress::pollBackend() {
                                       backend_->describe(event.backend_code), event.backend_code));
         break;
       case KVSEAM_EVENT_NOTIFICATION:
-        pushEvent({EngineEvent::Kind::kNotification, 0, {}, event.name, event.incarnation,
+        pushEvent({EngineEvent::Kind::kNotification,
+                   0,
+                   {},
+                   event.name,
+                   event.incarnation,
                    std::string(reinterpret_cast<const char*>(event.data), event.data_bytes)});
         break;
       default:
@@ -495,8 +508,12 @@ void Progress::expireConnects(int64_t nowNs) {
     link.connectDeadlineNs = 0;
     --connecting_;
     api_->disconnect(self_, link.backendPeer);
-    pushEvent({EngineEvent::Kind::kConnected, peer,
-               Status(KVSEAM_TIMEOUT, KVSEAM_BLAME_peer, "the peer did not answer the handshake in time"), {}, 0, {}});
+    pushEvent({EngineEvent::Kind::kConnected,
+               peer,
+               Status(KVSEAM_TIMEOUT, KVSEAM_BLAME_peer, "the peer did not answer the handshake in time"),
+               {},
+               0,
+               {}});
   }
 }
 
@@ -624,7 +641,9 @@ bool Progress::shutDown() {
       api_->cancel(self_, token(slot));
     }
   }
-  const int64_t stopBy = stopByNs_.load(std::memory_order_relaxed);
+  // Even without any grace, what the backend lets go of when asked is waited for: the alternative is to pin it for
+  // ever.
+  const int64_t stopBy = std::max(stopByNs_.load(std::memory_order_relaxed), nowNs() + kLastLookNs);
   while (unquiesced_ != 0 && nowNs() < stopBy) {
     if (pollBackend() == 0) std::this_thread::sleep_for(std::chrono::microseconds(50));
   }

@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <unordered_map>
 #include <vector>
 
@@ -32,7 +33,7 @@ class WakeTarget {
 };
 
 struct ProgressOptions {
-  uint32_t maxTransfers = 4096;                  // slots: transfers submitted and not yet quiesced
+  uint32_t maxTransfers = 4096;  // slots: transfers submitted and not yet quiesced
   uint32_t maxPaths = 4096;
   int64_t spinNs = 20'000;                       // polls this long after the last work before it sleeps; see kSpinGrowth
   int64_t quiesceGraceNs = 2'000'000'000;        // settled but not quiesced for longer: quarantined
@@ -48,7 +49,7 @@ struct ProgressCounters {
   std::atomic<uint64_t> quarantined{0};  // now held back, not a sum
   std::atomic<uint64_t> wakes{0};
   std::atomic<uint64_t> sleeps{0};
-  std::atomic<uint64_t> stalls{0};       // gaps of this thread above kStallNs
+  std::atomic<uint64_t> stalls{0};  // gaps of this thread above kStallNs
 };
 
 class Progress {
@@ -88,12 +89,14 @@ class Progress {
   bool popCompletion(CompletionRecord* out) { return completions_.pop(out); }
   bool popEvent(EngineEvent* out) { return events_.pop(out); }
   bool eventsPending() const { return events_.pending(); }
-  /** Stops the thread: everything in flight settles as CLOSED. False when it did not end in time and was left behind. */
+  /** Stops the thread: everything in flight settles as CLOSED. False when it did not end in time and was left behind.
+   */
   bool stop(int64_t graceNs);
   /** Leaves the thread without the owner to wake; the owner may go away afterwards. */
   void detachWake();
   const ProgressCounters& counters() const { return counters_; }
-  /** How long the thread has been inside one turn of its loop; 0 while it sleeps. Long: it is stuck inside the backend. */
+  /** How long the thread has been inside one turn of its loop; 0 while it sleeps. Long: it is stuck inside the backend.
+   */
   int64_t lagNs(int64_t nowNs) const {
     if (sleeping_.load(std::memory_order_acquire)) return 0;
     const int64_t last = lastLoopNs_.load(std::memory_order_relaxed);
@@ -171,7 +174,8 @@ class Progress {
   std::deque<LinkCommand> linkCommands_;
   std::atomic<uint32_t> linkCommandsWaiting_{0};
   std::mutex faultMutex_;
-  std::deque<FaultChange> faultChanges_;  // one for each kFaults in the ring, which keeps them in order with the submits
+  std::deque<FaultChange>
+      faultChanges_;  // one for each kFaults in the ring, which keeps them in order with the submits
   EventQueue events_;
   ProgressCounters counters_;
 
@@ -190,12 +194,12 @@ class Progress {
   kvseam_backend* self_;
   bool faultsEngaged_ = false;
   TimerWheel wheel_;
-  // Generation of a slot from the moment its submit is taken until it has quiesced, else 0. A late cancel or a duplicate
-  // completion is told by this: the slot itself belongs to the owner again and must not even be read.
+  // Generation of a slot from the moment its submit is taken until it has quiesced, else 0. A late cancel or a
+  // duplicate completion is told by this: the slot itself belongs to the owner again and must not even be read.
   std::vector<uint32_t> held_;
   std::vector<PeerLink> links_;
   std::unordered_map<uint32_t, uint32_t> peerOfBackend_;
-  std::deque<uint32_t> refused_;  // the backend's queue was full; posted again when it moves
+  std::deque<uint32_t> refused_;                          // the backend's queue was full; posted again when it moves
   std::unordered_map<uint32_t, uint32_t> refusedOnPath_;  // a full path must not hold up the others
   int64_t retryAtNs_ = 0;
   int64_t retryDelayNs_ = 0;
@@ -205,10 +209,14 @@ class Progress {
   int64_t spinNs_;  // now; from options_.spinNs to kSpinGrowth times that
   bool wakeNeeded_ = false;
 
-  std::mutex exitMutex_;
-  std::condition_variable exitSignal_;
-  bool started_ = false;
-  bool exited_ = false;
+  /** Outlives this object, so that the thread can say that it is over when it has let go of it. */
+  struct Exit {
+    std::mutex mutex;
+    std::condition_variable signal;
+    bool over = false;
+  };
+  const std::shared_ptr<Exit> exit_ = std::make_shared<Exit>();
+  std::thread thread_;  // owner's
 };
 
 }  // namespace kvseam

@@ -1,7 +1,7 @@
 // The whole act for one request: admit, move, verify, release; and when a path breaks on the way, decide again for what is left.
 // The session goes back, and other paths may write the same blocks, only when the memory is quiet.
 
-import { refuse, spanNs, wholeNumber } from '../check.js'
+import { spanNs, wholeNumber } from '../check.js'
 import type { DecideRequest } from '../decide-request.js'
 import type { Admitted } from '../decision.js'
 import { SeamError } from '../errors.js'
@@ -9,8 +9,10 @@ import type { Descriptors } from '../native/descriptors.js'
 import type { TransferOutcome } from '../native/transfer.js'
 import type { Orchestrator } from '../orchestrator.js'
 import type { Path } from '../paths.js'
+import { claimPermit } from '../permit.js'
 import type { DecisionRecord } from '../record/decision-record.js'
 import { admission, patienceMs } from './admission.js'
+import { checkDecision, checkRequest, checkSides } from './arguments.js'
 import { type Chunk, type Moved, moveCargo } from './move.js'
 import { outcomeOf, wasAborted } from './outcome.js'
 import { compareDigest, sourceDigest } from './verification.js'
@@ -87,6 +89,16 @@ export async function move(
   request: MoveRequest,
   defaults: MoveDefaults,
 ): Promise<MoveResult> {
+  checkDecision(decision)
+  checkRequest(request)
+  // Before anything can fail: the lease of a decision that is used already belongs to its first transfer.
+  if (!claimPermit(decision.permit)) {
+    throw new SeamError(
+      'KVSEAM_PERMIT_INVALID',
+      { path: decision.path.id },
+      'the decision was used before, or its permit does not come from policy.decide(); decide again for each transfer',
+    )
+  }
   let journey: Journey
   try {
     checkSides(decision.path, request)
@@ -110,6 +122,7 @@ export async function handoff(
   request: HandoffRequest,
   defaults: MoveDefaults,
 ): Promise<HandoffResult> {
+  checkRequest(request)
   let quiet: Promise<unknown> | undefined
   try {
     const failovers = wholeNumber('failovers', request.failovers ?? 2, 0, MOST_FAILOVERS)
@@ -273,18 +286,4 @@ async function mayGoOn(request: MoveRequest, { untilMs }: Journey, { error, quie
   const quiet = await Promise.race([quiesced.then(() => true), late])
   clearTimeout(timer)
   return quiet
-}
-
-function checkSides(path: Path, request: MoveRequest): void {
-  if (request.from.owner !== path.from) {
-    throw refuse(
-      'KVSEAM_FOREIGN_REGION',
-      'from',
-      request.from.owner,
-      `the admitted path ${path.id} starts at '${path.from}'`,
-    )
-  }
-  if (request.to.owner !== path.to) {
-    throw refuse('KVSEAM_FOREIGN_REGION', 'to', request.to.owner, `the admitted path ${path.id} ends at '${path.to}'`)
-  }
 }

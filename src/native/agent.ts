@@ -1,6 +1,6 @@
 // One end of the data plane in this process: rails, regions, peers. It posts transfers, but only with a permit.
 
-import { name as checkName, knownKeys, bytes as plainBytes, spanNs, wholeNumber } from '../check.js'
+import { name as checkName, knownKeys, bytes as plainBytes, refuse, spanNs, waitMs, wholeNumber } from '../check.js'
 import { SeamError } from '../errors.js'
 import {
   type AgentCounters,
@@ -18,6 +18,10 @@ import { Region } from './region.js'
 import type { RemoteRegion } from './remote-region.js'
 import type { Transfer } from './transfer.js'
 
+/** Notifications that wait here for a reader; later ones are dropped and counted. */
+const MOST_NOTIFICATIONS = 65_536
+/** How long a close waits for cancelled transfers to come back before it stops the thread all the same. */
+const CANCEL_MS = 500
 const HISTOGRAM_SIZE = 3 + 32 * 32
 
 export interface RailOptions {
@@ -78,8 +82,9 @@ export class Agent {
   readonly #peers = new Map<string, Peer>()
   readonly #connecting = new Map<number, Waiter[]>()
   readonly #imports = new Map<string, { region: Region | RemoteRegion; handle: number }>()
-  #notificationWaiter: (() => void) | undefined
-  #notifications: Notification[] = []
+  #notificationWaiters: (() => void)[] = []
+  readonly #notifications: Notification[] = []
+  #notificationsDropped = 0
   #regionNumber = 0
   #closed = false
   #closing: Promise<void> | undefined
@@ -92,8 +97,18 @@ export class Agent {
   constructor(gate: number, backend: string, name: string, options: AgentOptions = {}) {
     this.name = checkName('name', name)
     knownKeys('options', options, ['rails', 'maxTransfers', 'spinUs', 'quiesceGraceMs', 'wakePerCompletion'])
-    const rails = (options.rails ?? []).map((rail, i) => {
+    const given = options.rails ?? []
+    if (!Array.isArray(given)) throw refuse('KVSEAM_INVALID_ARGUMENT', 'rails', given, 'it must be an array of rails')
+    const rails = (given as readonly RailOptions[]).map((rail, i, all) => {
       knownKeys(`rails[${i}]`, rail, ['name', 'device', 'bytesPerSecond', 'latencyUs'])
+      if (all.findIndex((other) => other?.name === rail.name) < i) {
+        throw refuse(
+          'KVSEAM_INVALID_ARGUMENT',
+          `rails[${i}].name`,
+          rail.name,
+          'another rail of this agent has that name',
+        )
+      }
       return {
         name: checkName(`rails[${i}].name`, rail.name),
         ...(rail.device === undefined ? {} : { device: rail.device }),
@@ -136,7 +151,9 @@ export class Agent {
 
   get counters(): AgentCounters {
     this.#assertOpen()
-    return this.native.agentCounters(this.handle)
+    const counters = this.native.agentCounters(this.handle)
+    counters.droppedNotifications += this.#notificationsDropped
+    return counters
   }
 
   get peers(): readonly Peer[] {
@@ -186,15 +203,16 @@ export class Agent {
     return this.#peers.get(name)
   }
 
-  /** Control messages from peers, in order of arrival; ends when the agent is closed. */
+  /** Control messages from peers, in order of arrival, each to one reader; ends when the agent is closed. */
   async *notifications(): AsyncGenerator<Notification, void, void> {
     while (!this.#closed) {
-      const batch = this.#notifications
-      this.#notifications = []
-      yield* batch
-      if (batch.length === 0) {
+      // One at a time: what a reader took and never looked at would be lost to the others.
+      const next = this.#notifications.shift()
+      if (next !== undefined) {
+        yield next
+      } else {
         await new Promise<void>((resolve) => {
-          this.#notificationWaiter = resolve
+          this.#notificationWaiters.push(resolve)
         })
       }
     }
@@ -245,6 +263,9 @@ export class Agent {
   /** Sends a control message of 1 to 1,024 bytes to a peer; it carries no KV bytes and needs no permit. */
   async notify(peer: Peer, data: Uint8Array, { timeoutMs = 2000 }: { timeoutMs?: number } = {}): Promise<void> {
     this.#assertOpen()
+    if (peer?.agent !== this) {
+      throw refuse('KVSEAM_INVALID_ARGUMENT', 'peer', peer, `pass a peer that agent '${this.name}' is connected to`)
+    }
     const { index } = this.path(0, peer, 0)
     const payload = plainBytes('data', data)
     await this.#completions.track(this.native.notify(this.handle, index, payload, spanNs('timeoutMs', timeoutMs)))
@@ -291,23 +312,31 @@ export class Agent {
    * Nothing is called back after it resolves.
    */
   async close({ drainMs = 0 }: { drainMs?: number } = {}): Promise<void> {
+    waitMs('drainMs', drainMs)
     this.#closing ??= this.#close(drainMs)
     await this.#closing
   }
 
-  async #close(drainMs: number): Promise<void> {
+  /** @internal Waits up to `drainMs` for transfers in flight, then cancels the rest and waits a little for them. */
+  async quiet(drainMs: number): Promise<void> {
     if (drainMs > 0) await this.#completions.whenIdle(drainMs)
     this.#completions.cancelAll()
-    await this.#completions.whenIdle(500)
+    await this.#completions.whenIdle(CANCEL_MS)
+  }
+
+  async #close(drainMs: number): Promise<void> {
+    await this.quiet(drainMs)
     this.#closed = true
     try {
       this.native.closeAgent(this.handle, 200e6)
     } finally {
       while (this.#completions.drain()) {}
+      // A thread that is stuck inside its backend delivers nothing any more, and every transfer must settle.
+      this.#completions.settleRest(this.#closedError())
       this.#completions.detach()
       for (const waiters of this.#connecting.values()) for (const waiter of waiters) waiter.reject(this.#closedError())
       this.#connecting.clear()
-      this.#notificationWaiter?.()
+      this.#wakeReaders()
       this.native.freeAgent(this.handle)
     }
   }
@@ -331,8 +360,12 @@ export class Agent {
   #onEvent(event: NativeEvent): void {
     switch (event.kind) {
       case 'notification':
+        if (this.#notifications.length >= MOST_NOTIFICATIONS) {
+          this.#notificationsDropped++
+          break
+        }
         this.#notifications.push({ from: event.name, data: event.data })
-        this.#notificationWaiter?.()
+        this.#wakeReaders()
         break
       case 'connected': {
         const waiters = this.#connecting.get(event.peer) ?? []
@@ -343,6 +376,8 @@ export class Agent {
           break
         }
         const peer = new Peer(this, event.peer, this.native.peerInfo(this.handle, event.peer)!)
+        const former = this.#peers.get(peer.name)
+        if (former !== undefined) this.#forgetRegions(former)
         this.#peers.set(peer.name, peer)
         for (const waiter of waiters) waiter.resolve(peer)
         break
@@ -352,12 +387,28 @@ export class Agent {
         if (peer === undefined) break
         this.#peers.delete(peer.name)
         peer.markGone()
+        this.#forgetRegions(peer)
         this.onPeerDown(peer, event.error)
         break
       }
       case 'fault':
         this.onFault()
         break
+    }
+  }
+
+  #wakeReaders(): void {
+    const waiters = this.#notificationWaiters
+    this.#notificationWaiters = []
+    for (const wake of waiters) wake()
+  }
+
+  /** Unmaps what a dead peer offered, or its memory would stay for as long as this agent does. */
+  #forgetRegions(peer: Peer): void {
+    for (const [key, { handle }] of this.#imports) {
+      if (!key.startsWith(`${peer.index}/`)) continue
+      this.native.releaseRemoteRegion(this.handle, handle)
+      this.#imports.delete(key)
     }
   }
 

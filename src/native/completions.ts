@@ -100,6 +100,11 @@ export class Completions implements Canceller {
     for (const transfer of this.#transfers) transfer?.cancel()
   }
 
+  /** At the end, when no record comes any more: what has not settled does so now. */
+  settleRest(error: SeamError): void {
+    for (const transfer of this.#transfers) transfer?.settle(error)
+  }
+
   /** Delivers what waits; true when a full batch was taken and more may wait. */
   drain(): boolean {
     const records = this.#records

@@ -1,6 +1,6 @@
 // One name for each profile, and the one place where a policy is made from it.
 
-import { createDefaultPolicy, createIsolatePolicy } from './default/profile.js'
+import { createDefaultPolicy } from './default/profile.js'
 import type { Policy } from './policy.js'
 import { createReferencePolicy } from './reference/profile.js'
 import type { PolicySettings } from './settings.js'
@@ -16,9 +16,8 @@ export function isProfile(name: unknown): name is Profile {
 export function createPolicy(profile: Profile, settings: PolicySettings, hash: string): Policy {
   switch (profile) {
     case 'default':
-      return createDefaultPolicy({ settings, hash })
     case 'isolate':
-      return createIsolatePolicy({ settings, hash })
+      return createDefaultPolicy(profile, settings, hash)
     case 'reference':
       return createReferencePolicy()
   }

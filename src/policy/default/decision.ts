@@ -35,7 +35,7 @@ export class DefaultDecision implements PolicyDecision {
   }
 
   get predictedUs(): number | null {
-    return this.#judgement.candidates[this.#judgement.chosen]?.quantileUs ?? null
+    return this.judgement.candidates[this.judgement.chosen]?.quantileUs ?? null
   }
 
   detail(): DecisionDetail {
