@@ -68,6 +68,7 @@ export function decisionRecord(
   policy: { readonly profile: string; readonly configHash: string },
   request: PolicyRequest,
   decision: PolicyDecision,
+  ticket = decision.ticket,
 ): DecisionRecord {
   const detail = decision.detail()
   const sorted = [...detail.candidates].sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0))
@@ -101,7 +102,7 @@ export function decisionRecord(
     selection: detail.selectionPolicy,
     chosen: detail.chosen,
     lease: decision.leaseId === 0 ? null : decision.leaseId,
-    ticket: decision.ticket === 0 ? null : decision.ticket,
+    ticket: ticket === 0 ? null : ticket,
     retryAfterUs: decision.retryAfterUs,
     panic: detail.panic,
     pressure: detail.pressure,

@@ -34,6 +34,8 @@ export interface RecordStream {
 export class RecordedDecision {
   readonly request: PolicyRequest
   readonly decision: PolicyDecision
+  /** Of the place in line that the decision gave or answers; 0 for none. */
+  readonly #ticket: number
   readonly #head: EventHead
   readonly #surroundings: { readonly label: string; readonly faulted: boolean }
   readonly #policy: { readonly profile: string; readonly configHash: string }
@@ -45,7 +47,9 @@ export class RecordedDecision {
     policy: { profile: string; configHash: string },
     request: PolicyRequest,
     decision: PolicyDecision,
+    ticket: number,
   ) {
+    this.#ticket = ticket
     this.#head = head
     this.#surroundings = surroundings
     this.#policy = policy
@@ -54,7 +58,14 @@ export class RecordedDecision {
   }
 
   get record(): DecisionRecord {
-    this.#record ??= decisionRecord(this.#head, this.#surroundings, this.#policy, this.request, this.decision)
+    this.#record ??= decisionRecord(
+      this.#head,
+      this.#surroundings,
+      this.#policy,
+      this.request,
+      this.decision,
+      this.#ticket,
+    )
     return this.#record
   }
 }
@@ -244,15 +255,22 @@ export class RecordedPolicy {
     const answers = happened
       ? [...granted, ...abandoned].map(({ ticket, request, decision }) => ({
           ticket,
-          answer: this.#judged(request, decision, nowUs),
+          answer: this.#judged(request, decision, nowUs, ticket),
         }))
       : NO_ANSWERS
     return { ...result, answers }
   }
 
-  #judged(request: PolicyRequest, decision: PolicyDecision, nowUs: number): RecordedDecision {
+  #judged(request: PolicyRequest, decision: PolicyDecision, nowUs: number, ticket = decision.ticket): RecordedDecision {
     const wanted = this.#noted()
-    const judged = new RecordedDecision(this.#head(nowUs), this.#surroundings, this.#identity, request, decision)
+    const judged = new RecordedDecision(
+      this.#head(nowUs),
+      this.#surroundings,
+      this.#identity,
+      request,
+      decision,
+      ticket,
+    )
     if (wanted) this.#stream.write(judged.record)
     return judged
   }

@@ -1,10 +1,11 @@
 // Two connected agents with a region each, which most tests of the data plane start from. Closed when the test ends.
 
 import { onTestFinished } from 'vitest'
+import type { DecideRequest } from '../../src/decide-request.js'
+import type { Admitted } from '../../src/decision.js'
 import type { AgentOptions } from '../../src/native/agent.js'
 import type { Descriptors } from '../../src/native/descriptors.js'
 import type { Transfer } from '../../src/native/transfer.js'
-import type { Admitted, DecideRequest } from '../../src/orchestrator.js'
 import { permitNumber } from '../../src/permit.js'
 import { openSeam, type Seam, type SeamOptions } from '../../src/seam.js'
 
