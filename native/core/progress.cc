@@ -22,14 +22,14 @@ namespace kvseam {
 namespace {
 
 constexpr int64_t kForeverNs = std::numeric_limits<int64_t>::max();
-constexpr int64_t kRetryNs = 100'000;          // a refused post is tried again after this, then ever more rarely ...
-constexpr int64_t kMaxRetryNs = 3'200'000;     // ... but at least this often, and at once when something completes
-constexpr int64_t kNoFdPollNs = 200'000;       // back-off of a backend that has nothing to sleep on
-constexpr int64_t kSpinBeforeDueNs = 60'000;   // a sleeping thread wakes tens of microseconds late, so spin the last bit
+constexpr int64_t kRetryNs = 100'000;         // a refused post is tried again after this, then ever more rarely ...
+constexpr int64_t kMaxRetryNs = 3'200'000;    // ... but at least this often, and at once when something completes
+constexpr int64_t kNoFdPollNs = 200'000;      // back-off of a backend that has nothing to sleep on
+constexpr int64_t kSpinBeforeDueNs = 60'000;  // a sleeping thread wakes tens of microseconds late, so spin the last bit
 constexpr uint32_t kEventsAPoll = 256;
 constexpr uint32_t kCommandsALoop = 256;
-constexpr uint32_t kMaxFaultChanges = 64;      // arming and disarming, waiting for the thread
-constexpr uint32_t kMaxConnects = 256;         // waiting for the thread to begin them
+constexpr uint32_t kMaxFaultChanges = 64;  // arming and disarming, waiting for the thread
+constexpr uint32_t kMaxConnects = 256;     // waiting for the thread to begin them
 
 void relax() {
 #if defined(__x86_64__)
@@ -42,7 +42,8 @@ void relax() {
 /** What a device may still write to is never given back: the object that holds it lives as long as the process. */
 void keepForever(std::shared_ptr<Progress> progress) {
   static std::mutex mutex;
-  static auto* const kept = new std::vector<std::shared_ptr<Progress>>;  // leaked on purpose, reachable for leak checkers
+  static auto* const kept =
+      new std::vector<std::shared_ptr<Progress>>;  // leaked on purpose, reachable for leak checkers
   const std::lock_guard<std::mutex> lock(mutex);
   kept->push_back(std::move(progress));
 }
@@ -54,8 +55,8 @@ Progress::Progress(std::shared_ptr<BackendHandle> backend, const ProgressOptions
       options_(options),
       transfers_(options.maxTransfers),
       paths_(options.maxPaths),
-      // Waiting at once for a slot: a submit, its cancel and the late cancel of the transfer before; three records (settled,
-      // quarantined, quiesced). So neither ring can be full.
+      // Waiting at once for a slot: a submit, its cancel and the late cancel of the transfer before; three records
+      // (settled, quarantined, quiesced). So neither ring can be full.
       commands_(size_t{options.maxTransfers} * 3 + 1 + kMaxFaultChanges),
       completions_(size_t{options.maxTransfers} * 3 + 1),
       wake_(wake),
@@ -71,7 +72,8 @@ Progress::~Progress() {
 
 Status Progress::start(std::shared_ptr<Progress> self) {
   eventFd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (eventFd_ < 0) return Status::local(KVSEAM_NO_MEMORY, "no file descriptor for the progress thread's wake-up; raise `ulimit -n`");
+  if (eventFd_ < 0)
+    return Status::local(KVSEAM_NO_MEMORY, "no file descriptor for the progress thread's wake-up; raise `ulimit -n`");
   try {
     started_ = true;
     // Detached, because a thread stuck inside a library must be left behind rather than waited for; stop() waits for
@@ -170,7 +172,8 @@ bool Progress::stop(int64_t graceNs) {
   [[maybe_unused]] const ssize_t written = ::write(eventFd_, &one, sizeof(one));
   std::unique_lock<std::mutex> lock(exitMutex_);
   // Beyond the grace the thread only has to leave its loop; longer means that it is stuck inside a library call.
-  return exitSignal_.wait_for(lock, std::chrono::nanoseconds(graceNs) + std::chrono::seconds(1), [this] { return exited_; });
+  return exitSignal_.wait_for(lock, std::chrono::nanoseconds(graceNs) + std::chrono::seconds(1),
+                              [this] { return exited_; });
 }
 
 void Progress::detachWake() {
@@ -378,12 +381,14 @@ void Progress::beginConnect(const LinkCommand& request) {
 uint32_t Progress::pollBackend() {
   kvseam_event events[kEventsAPoll];
   const uint32_t count = api_->poll(self_, events, kEventsAPoll);
-  if (count != 0) noteLoop(nowNs());  // the backend may have been stuck on the way to these events
+  if (count == 0) return 0;
+  const int64_t now = nowNs();  // of all these events: they had happened when the poll returned
+  noteLoop(now);                // the backend may have been stuck on the way to them
   for (uint32_t i = 0; i < count; ++i) {
     const kvseam_event& event = events[i];
     switch (event.kind) {
       case KVSEAM_EVENT_COMPLETION:
-        onCompletion(event);
+        onCompletion(event, now);
         break;
       case KVSEAM_EVENT_CONNECTED: {
         const auto found = peerOfBackend_.find(event.peer);
@@ -406,7 +411,11 @@ uint32_t Progress::pollBackend() {
                                       backend_->describe(event.backend_code), event.backend_code));
         break;
       case KVSEAM_EVENT_NOTIFICATION:
-        pushEvent({EngineEvent::Kind::kNotification, 0, {}, event.name, event.incarnation,
+        pushEvent({EngineEvent::Kind::kNotification,
+                   0,
+                   {},
+                   event.name,
+                   event.incarnation,
                    std::string(reinterpret_cast<const char*>(event.data), event.data_bytes)});
         break;
       default:
@@ -416,7 +425,7 @@ uint32_t Progress::pollBackend() {
   return count;
 }
 
-void Progress::onCompletion(const kvseam_event& event) {
+void Progress::onCompletion(const kvseam_event& event, int64_t nowNs) {
   const auto slot = static_cast<uint32_t>(event.token);
   if (slot >= transfers_.size() || held_[slot] == 0 || token(slot) != event.token) {
     counters_.duplicateCompletions.fetch_add(1, std::memory_order_relaxed);
@@ -424,7 +433,7 @@ void Progress::onCompletion(const kvseam_event& event) {
   }
   Transfer& transfer = transfers_[slot];
   if (transfer.state == TransferState::kPosted) {
-    settle(slot, event.code, event.blame, event.backend_code, event.bytes, kQuiescedFlag, nowNs());
+    settle(slot, event.code, event.blame, event.backend_code, event.bytes, kQuiescedFlag, nowNs);
   } else if (transfer.state == TransferState::kSettled) {
     counters_.lateCompletions.fetch_add(1, std::memory_order_relaxed);
     counters_.quiesced.fetch_add(1, std::memory_order_relaxed);
@@ -495,8 +504,12 @@ void Progress::expireConnects(int64_t nowNs) {
     link.connectDeadlineNs = 0;
     --connecting_;
     api_->disconnect(self_, link.backendPeer);
-    pushEvent({EngineEvent::Kind::kConnected, peer,
-               Status(KVSEAM_TIMEOUT, KVSEAM_BLAME_peer, "the peer did not answer the handshake in time"), {}, 0, {}});
+    pushEvent({EngineEvent::Kind::kConnected,
+               peer,
+               Status(KVSEAM_TIMEOUT, KVSEAM_BLAME_peer, "the peer did not answer the handshake in time"),
+               {},
+               0,
+               {}});
   }
 }
 

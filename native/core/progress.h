@@ -32,11 +32,11 @@ class WakeTarget {
 };
 
 struct ProgressOptions {
-  uint32_t maxTransfers = 4096;                  // slots: transfers submitted and not yet quiesced
+  uint32_t maxTransfers = 4096;  // slots: transfers submitted and not yet quiesced
   uint32_t maxPaths = 4096;
-  int64_t spinNs = 20'000;                       // polls this long after the last work before it sleeps; see kSpinGrowth
-  int64_t quiesceGraceNs = 2'000'000'000;        // settled but not quiesced for longer: quarantined
-  bool wakePerCompletion = false;                // measurement only: the design that this engine does not use
+  int64_t spinNs = 20'000;                 // polls this long after the last work before it sleeps; see kSpinGrowth
+  int64_t quiesceGraceNs = 2'000'000'000;  // settled but not quiesced for longer: quarantined
+  bool wakePerCompletion = false;          // measurement only: the design that this engine does not use
 };
 
 struct ProgressCounters {
@@ -48,14 +48,14 @@ struct ProgressCounters {
   std::atomic<uint64_t> quarantined{0};  // now held back, not a sum
   std::atomic<uint64_t> wakes{0};
   std::atomic<uint64_t> sleeps{0};
-  std::atomic<uint64_t> stalls{0};       // gaps of this thread above kStallNs
+  std::atomic<uint64_t> stalls{0};  // gaps of this thread above kStallNs
 };
 
 class Progress {
  public:
   static constexpr int64_t kStallNs = 20'000'000;
-  // A submit that ends a sleep shorter than this many spins doubles the spin up to it; a longer sleep resets it. Owner and
-  // thread that put each other to sleep at every turn pay two wake-ups of tens of microseconds for nothing.
+  // A submit that ends a sleep shorter than this many spins doubles the spin up to it; a longer sleep resets it. Owner
+  // and thread that put each other to sleep at every turn pay two wake-ups of tens of microseconds for nothing.
   static constexpr int64_t kSpinGrowth = 8;
 
   Progress(std::shared_ptr<BackendHandle> backend, const ProgressOptions& options, WakeTarget* wake);
@@ -88,12 +88,14 @@ class Progress {
   bool popCompletion(CompletionRecord* out) { return completions_.pop(out); }
   bool popEvent(EngineEvent* out) { return events_.pop(out); }
   bool eventsPending() const { return events_.pending(); }
-  /** Stops the thread: everything in flight settles as CLOSED. False when it did not end in time and was left behind. */
+  /** Stops the thread: everything in flight settles as CLOSED. False when it did not end in time and was left behind.
+   */
   bool stop(int64_t graceNs);
   /** Leaves the thread without the owner to wake; the owner may go away afterwards. */
   void detachWake();
   const ProgressCounters& counters() const { return counters_; }
-  /** How long the thread has been inside one turn of its loop; 0 while it sleeps. Long: it is stuck inside the backend. */
+  /** How long the thread has been inside one turn of its loop; 0 while it sleeps. Long: it is stuck inside the backend.
+   */
   int64_t lagNs(int64_t nowNs) const {
     if (sleeping_.load(std::memory_order_acquire)) return 0;
     const int64_t last = lastLoopNs_.load(std::memory_order_relaxed);
@@ -145,7 +147,7 @@ class Progress {
   void abort(uint32_t slot, uint32_t generation);
   void beginConnect(const LinkCommand& request);
   uint32_t pollBackend();
-  void onCompletion(const kvseam_event& event);
+  void onCompletion(const kvseam_event& event, int64_t nowNs);
   void onPeerDown(uint32_t backendPeer, const Status& status);
   void failWaiting(uint32_t peer);
   void expire(uint32_t slot, int64_t nowNs);
@@ -171,7 +173,8 @@ class Progress {
   std::deque<LinkCommand> linkCommands_;
   std::atomic<uint32_t> linkCommandsWaiting_{0};
   std::mutex faultMutex_;
-  std::deque<FaultChange> faultChanges_;  // one for each kFaults in the ring, which keeps them in order with the submits
+  std::deque<FaultChange>
+      faultChanges_;  // one for each kFaults in the ring, which keeps them in order with the submits
   EventQueue events_;
   ProgressCounters counters_;
 
@@ -190,12 +193,12 @@ class Progress {
   kvseam_backend* self_;
   bool faultsEngaged_ = false;
   TimerWheel wheel_;
-  // Generation of a slot from the moment its submit is taken until it has quiesced, else 0. A late cancel or a duplicate
-  // completion is told by this: the slot itself belongs to the owner again and must not even be read.
+  // Generation of a slot from the moment its submit is taken until it has quiesced, else 0. A late cancel or a
+  // duplicate completion is told by this: the slot itself belongs to the owner again and must not even be read.
   std::vector<uint32_t> held_;
   std::vector<PeerLink> links_;
   std::unordered_map<uint32_t, uint32_t> peerOfBackend_;
-  std::deque<uint32_t> refused_;  // the backend's queue was full; posted again when it moves
+  std::deque<uint32_t> refused_;                          // the backend's queue was full; posted again when it moves
   std::unordered_map<uint32_t, uint32_t> refusedOnPath_;  // a full path must not hold up the others
   int64_t retryAtNs_ = 0;
   int64_t retryDelayNs_ = 0;

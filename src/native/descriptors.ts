@@ -163,8 +163,8 @@ export abstract class Describable {
   runs(offsets: Float64Array | readonly number[], lengths: Float64Array | readonly number[]): Descriptors {
     return new Descriptors(this.side, this.#self, {
       kind: 'runs',
-      offsets: Float64Array.from(offsets),
-      lengths: Float64Array.from(lengths),
+      offsets: copied(offsets),
+      lengths: copied(lengths),
     })
   }
 
@@ -190,6 +190,10 @@ export abstract class Describable {
   get #self(): Region | RemoteRegion {
     return this as unknown as Region | RemoteRegion
   }
+}
+
+function copied(values: Float64Array | readonly number[]): Float64Array {
+  return values instanceof Float64Array ? values.slice() : Float64Array.from(values)
 }
 
 function blockIds(ids: Uint32Array | readonly number[]): Uint32Array {
