@@ -1,7 +1,9 @@
 // What a saturated data plane does to the event loop, against the same loop with nothing to do; and what an idle agent costs.
 
+import { once } from 'node:events'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { Worker } from 'node:worker_threads'
 import { permutation, streamOf } from '../../src/random.js'
 import { type Effort, type Figure, figure, type Scenario } from '../figure.js'
 import { type ListPair, Pair } from '../pair.js'
@@ -34,6 +36,7 @@ async function delay(effort: Effort): Promise<Figure[]> {
     const samples = await interleaved(
       {
         idle: () => delayWhile(() => sleep(ms)),
+        busy: () => delayWhile(() => copyInWorker(ms)),
         loaded: () => delayWhile(() => saturate(pair, lists, ms)),
       },
       Math.min(5, effort.rounds),
@@ -45,6 +48,12 @@ async function delay(effort: Effort): Promise<Figure[]> {
         'ns',
         samples.idle,
         'delay p99.9 with nothing to do; a 1 ms timer is what is delayed',
+      ),
+      figure(
+        'event-loop.p999.busyThread',
+        'ns',
+        samples.busy,
+        'comparison: delay p99.9 while a worker thread copies memory and the loop has nothing to do',
       ),
       figure(
         'event-loop.p999.loaded',
@@ -69,6 +78,16 @@ async function delayWhile(work: () => Promise<unknown>): Promise<number> {
   } finally {
     histogram.disable()
   }
+}
+
+/** As much load on the machine as one copying progress thread, with none of this software in it. */
+async function copyInWorker(ms: number): Promise<void> {
+  const code = `
+    const from = new Uint8Array(16 << 20).fill(1), to = new Uint8Array(16 << 20)
+    const until = performance.now() + ${ms}
+    while (performance.now() < until) for (let at = 0; at < from.length; at += 1 << 20) to.set(from.subarray(at, at + (1 << 20)), at)`
+  const worker = new Worker(code, { eval: true })
+  await once(worker, 'exit')
 }
 
 async function saturate(pair: Pair, lists: ListPair, ms: number): Promise<void> {

@@ -4,10 +4,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { binding } from '../../src/native/binding.js'
 import { openSeam } from '../../src/seam.js'
 import { type Figure, figure, type Scenario } from '../figure.js'
+import { collect } from '../heap.js'
 import { openFileCount, threadCount } from '../thread-cpu.js'
 
 const KIB = 1024
-/** A progress thread is detached: it may outlive close() by the time the kernel takes to end it. */
+/** A progress thread is detached: it may outlive close() by the time the kernel takes to end it. Finalizers are late too. */
 const SETTLE_MS = 2_000
 
 export const leaks: Scenario = {
@@ -15,7 +16,7 @@ export const leaks: Scenario = {
   title: 'What is left after close()',
   async run(effort) {
     await oneLife() // what Node itself opens on first use (thread pool, epoll) is not ours
-    const before = counts()
+    const before = await quietCounts()
     const lives = effort.quick ? 3 : 50
     let lists = 0
     for (let i = 0; i < lives; i++) lists += await oneLife()
@@ -45,6 +46,19 @@ interface Counts {
 
 function counts(): Counts {
   return { regions: binding().liveRegions(), threads: threadCount(), files: openFileCount() }
+}
+
+/** What other scenarios left to the garbage collector must not go away while this one counts. */
+async function quietCounts(): Promise<Counts> {
+  const until = performance.now() + SETTLE_MS
+  for (;;) {
+    const before = counts()
+    collect()
+    await sleep(100)
+    const after = counts()
+    const still = after.regions === before.regions && after.files === before.files && after.threads === before.threads
+    if (still || performance.now() >= until) return after
+  }
 }
 
 /** @returns descriptor lists that were still held after each had been released */

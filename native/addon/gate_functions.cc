@@ -29,10 +29,8 @@ Napi::Value closeGate(const Napi::CallbackInfo& info) {
 }
 
 // Hot: (gate, pathKey, operations, maxBytes, ttlNs, workload?) => permit
-napi_value mint(napi_env env, napi_callback_info info, Instance* instance) {
-  size_t count = 6;
-  napi_value values[6];
-  napi_get_cb_info(env, info, &count, values, nullptr, nullptr);
+napi_value mint(napi_env env, const RawArguments& arguments, Instance* instance) {
+  const auto& [count, values] = arguments;
   double numbers[6] = {};
   for (size_t i = 0; i < (count > 5 ? 6 : 5); ++i) {
     if (i >= count || napi_get_value_double(env, values[i], &numbers[i]) != napi_ok || !isWhole(numbers[i])) {
@@ -50,9 +48,10 @@ napi_value mint(napi_env env, napi_callback_info info, Instance* instance) {
     return nullptr;
   }
   const int64_t now = nowNs();
-  const uint64_t permit = (*gate)->book->mint({static_cast<uint64_t>(numbers[1]), static_cast<uint32_t>(numbers[2]), static_cast<uint64_t>(numbers[3]),
-                                               now + static_cast<int64_t>(numbers[4]), static_cast<uint32_t>(numbers[5])},
-                                              now);
+  const uint64_t permit = (*gate)->book->mint(
+      {static_cast<uint64_t>(numbers[1]), static_cast<uint32_t>(numbers[2]), static_cast<uint64_t>(numbers[3]),
+       now + static_cast<int64_t>(numbers[4]), static_cast<uint32_t>(numbers[5])},
+      now);
   if (permit == 0) {
     throwStatus(instance, Status::local(KVSEAM_QUEUE_FULL, "65,536 permits are outstanding; post or revoke some"));
     return nullptr;

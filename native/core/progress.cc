@@ -387,12 +387,14 @@ void Progress::beginConnect(const LinkCommand& request) {
 uint32_t Progress::pollBackend() {
   kvseam_event events[kEventsAPoll];
   const uint32_t count = api_->poll(self_, events, kEventsAPoll);
-  if (count != 0) noteLoop(nowNs());  // the backend may have been stuck on the way to these events
+  if (count == 0) return 0;
+  const int64_t now = nowNs();  // of all these events: they had happened when the poll returned
+  noteLoop(now);                // the backend may have been stuck on the way to them
   for (uint32_t i = 0; i < count; ++i) {
     const kvseam_event& event = events[i];
     switch (event.kind) {
       case KVSEAM_EVENT_COMPLETION:
-        onCompletion(event);
+        onCompletion(event, now);
         break;
       case KVSEAM_EVENT_CONNECTED: {
         const auto found = peerOfBackend_.find(event.peer);
@@ -429,7 +431,7 @@ uint32_t Progress::pollBackend() {
   return count;
 }
 
-void Progress::onCompletion(const kvseam_event& event) {
+void Progress::onCompletion(const kvseam_event& event, int64_t nowNs) {
   const auto slot = static_cast<uint32_t>(event.token);
   if (slot >= transfers_.size() || held_[slot] == 0 || token(slot) != event.token) {
     counters_.duplicateCompletions.fetch_add(1, std::memory_order_relaxed);
@@ -437,7 +439,7 @@ void Progress::onCompletion(const kvseam_event& event) {
   }
   Transfer& transfer = transfers_[slot];
   if (transfer.state == TransferState::kPosted) {
-    settle(slot, event.code, event.blame, event.backend_code, event.bytes, kQuiescedFlag, nowNs());
+    settle(slot, event.code, event.blame, event.backend_code, event.bytes, kQuiescedFlag, nowNs);
   } else if (transfer.state == TransferState::kSettled) {
     counters_.lateCompletions.fetch_add(1, std::memory_order_relaxed);
     counters_.quiesced.fetch_add(1, std::memory_order_relaxed);

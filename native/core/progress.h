@@ -35,9 +35,9 @@ class WakeTarget {
 struct ProgressOptions {
   uint32_t maxTransfers = 4096;  // slots: transfers submitted and not yet quiesced
   uint32_t maxPaths = 4096;
-  int64_t spinNs = 20'000;                       // polls this long after the last work before it sleeps; see kSpinGrowth
-  int64_t quiesceGraceNs = 2'000'000'000;        // settled but not quiesced for longer: quarantined
-  bool wakePerCompletion = false;                // measurement only: the design that this engine does not use
+  int64_t spinNs = 20'000;                 // polls this long after the last work before it sleeps; see kSpinGrowth
+  int64_t quiesceGraceNs = 2'000'000'000;  // settled but not quiesced for longer: quarantined
+  bool wakePerCompletion = false;          // measurement only: the design that this engine does not use
 };
 
 struct ProgressCounters {
@@ -55,8 +55,8 @@ struct ProgressCounters {
 class Progress {
  public:
   static constexpr int64_t kStallNs = 20'000'000;
-  // A submit that ends a sleep shorter than this many spins doubles the spin up to it; a longer sleep resets it. Owner and
-  // thread that put each other to sleep at every turn pay two wake-ups of tens of microseconds for nothing.
+  // A submit that ends a sleep shorter than this many spins doubles the spin up to it; a longer sleep resets it. Owner
+  // and thread that put each other to sleep at every turn pay two wake-ups of tens of microseconds for nothing.
   static constexpr int64_t kSpinGrowth = 8;
 
   Progress(std::shared_ptr<BackendHandle> backend, const ProgressOptions& options, WakeTarget* wake);
@@ -148,7 +148,7 @@ class Progress {
   void abort(uint32_t slot, uint32_t generation);
   void beginConnect(const LinkCommand& request);
   uint32_t pollBackend();
-  void onCompletion(const kvseam_event& event);
+  void onCompletion(const kvseam_event& event, int64_t nowNs);
   void onPeerDown(uint32_t backendPeer, const Status& status);
   void failWaiting(uint32_t peer);
   void expire(uint32_t slot, int64_t nowNs);

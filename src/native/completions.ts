@@ -59,7 +59,8 @@ export class Completions implements Canceller {
   /** Registers a transfer that the addon has just accepted under `number`. */
   track(number: number): Transfer {
     const transfer = new Transfer(this, number)
-    this.#transfers[number % SLOTS] = transfer
+    // Not %: on numbers above 2^31 that is a library call.
+    this.#transfers[number - Math.floor(number / SLOTS) * SLOTS] = transfer
     this.#unquiesced++
     this.hold()
     return transfer
@@ -125,7 +126,8 @@ export class Completions implements Canceller {
     const transfer = this.#transfers[slot]
     if (transfer === undefined) return
     if ((flags & FLAG.settled) !== 0) {
-      transfer.settle(records[at + RECORD.code] === 0 ? this.#success(at, flags) : this.#failure(at, flags))
+      if (records[at + RECORD.code] === 0) transfer.succeed(this.#success(at, flags))
+      else transfer.fail(this.#failure(at, flags))
       this.letGo()
     }
     if ((flags & FLAG.quarantined) !== 0) transfer.quarantine()

@@ -75,14 +75,15 @@ export class Transfer {
   }
 
   /** @internal */
-  settle(outcome: TransferOutcome | SeamError): void {
-    if (outcome instanceof Error) {
-      // A caller may wait for `quiesced` alone; the failure is then not an unhandled one.
-      this.settled.catch(ignore)
-      this.#reject(outcome)
-    } else {
-      this.#resolve(outcome)
-    }
+  succeed(outcome: TransferOutcome): void {
+    this.#resolve(outcome)
+  }
+
+  /** @internal */
+  fail(error: SeamError): void {
+    // A caller may wait for `quiesced` alone; the failure is then not an unhandled one.
+    this.settled.catch(ignore)
+    this.#reject(error)
   }
 
   /** @internal */
