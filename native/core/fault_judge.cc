@@ -17,7 +17,9 @@ constexpr uint64_t kFlipPlace = uint64_t{1} << 32;
 
 /** Bytes that a partial or short operation moves; false when it would be whole. */
 bool prefixOf(const FaultAction& action, uint64_t bytes, uint64_t* prefix) {
-  *prefix = action.isShare ? static_cast<uint64_t>(static_cast<unsigned __int128>(bytes) * action.amount / FaultStep::kAlways) : action.amount;
+  *prefix = action.isShare
+                ? static_cast<uint64_t>(static_cast<unsigned __int128>(bytes) * action.amount / FaultStep::kAlways)
+                : action.amount;
   return *prefix < bytes || (action.kind == FaultActionKind::kPartial && *prefix == bytes);
 }
 
@@ -29,7 +31,8 @@ uint32_t FaultJudge::classHash(std::string_view name) {
 }
 
 bool FaultJudge::speaksOf(uint32_t ops) const {
-  return std::any_of(plan_->rules().begin(), plan_->rules().end(), [ops](const FaultRule& rule) { return (rule.ops & ops) != 0; });
+  return std::any_of(plan_->rules().begin(), plan_->rules().end(),
+                     [ops](const FaultRule& rule) { return (rule.ops & ops) != 0; });
 }
 
 FaultJudge::SubjectState& FaultJudge::stateOf(const FaultSubject& subject) {
@@ -39,7 +42,8 @@ FaultJudge::SubjectState& FaultJudge::stateOf(const FaultSubject& subject) {
     state = std::make_unique<SubjectState>();
     for (uint32_t i = 0; i < plan_->rules().size(); ++i) {
       const FaultRule& rule = plan_->rules()[i];
-      const bool named = std::any_of(subject.names.begin(), subject.names.end(), [&](const std::string& name) { return rule.matchesName(name); });
+      const bool named = std::any_of(subject.names.begin(), subject.names.end(),
+                                     [&](const std::string& name) { return rule.matchesName(name); });
       if (!named || (!rule.peer.empty() && rule.peer != subject.peer)) continue;
       RuleOnPath& added = state->rules.emplace_back();
       added.rule = i;
@@ -52,7 +56,8 @@ FaultJudge::SubjectState& FaultJudge::stateOf(const FaultSubject& subject) {
 bool FaultJudge::applies(const FaultRule& rule, const FaultTarget& target, uint64_t number, int64_t nowNs) const {
   if (!rule.concerns(target.op) || target.bytes < rule.minBytes || target.bytes > rule.maxBytes) return false;
   if (!rule.workloadClass.empty()) {
-    const bool same = target.workloadClass.empty() ? target.workloadHash == classHash(rule.workloadClass) : target.workloadClass == rule.workloadClass;
+    const bool same = target.workloadClass.empty() ? target.workloadHash == classHash(rule.workloadClass)
+                                                   : target.workloadClass == rule.workloadClass;
     if (!same) return false;
   }
   const int64_t sinceNs = std::max<int64_t>(0, nowNs - plan_->armedNs());
@@ -99,8 +104,8 @@ void FaultJudge::judge(const FaultTarget& target, int64_t nowNs, FaultVerdict* v
   }
 }
 
-void FaultJudge::fire(uint32_t ruleIndex, uint32_t stepIndex, const FaultTarget& target, const FaultDraw& draw, uint64_t number,
-                      int64_t nowNs, RuleState* state, FaultVerdict* verdict) {
+void FaultJudge::fire(uint32_t ruleIndex, uint32_t stepIndex, const FaultTarget& target, const FaultDraw& draw,
+                      uint64_t number, int64_t nowNs, RuleState* state, FaultVerdict* verdict) {
   const FaultAction& action = plan_->rules()[ruleIndex].steps[stepIndex].action;
   FaultRuleCounters& counters = plan_->counters(ruleIndex);
   uint64_t value = action.amount;
