@@ -1,10 +1,9 @@
 // The wrapping table, and the operations that are not posts: connect, poll, cancel and memory.
 #include "fault_backend.h"
 
-#include <time.h>
-
 #include <algorithm>
 #include <cerrno>
+#include <ctime>
 #include <utility>
 
 #include "clock.h"

@@ -1,10 +1,8 @@
 // Rules, windows, filters and steps against one operation.
 #include "fault_judge.h"
 
-#include <signal.h>
-#include <unistd.h>
-
 #include <algorithm>
+#include <csignal>
 #include <utility>
 
 #include "fault_scan.h"
@@ -85,7 +83,8 @@ void FaultJudge::judge(const FaultTarget& target, int64_t nowNs, FaultVerdict* v
     RuleState& state = here.states[op];
     plan_->counters(here.rule).known.store(true, std::memory_order_relaxed);
     plan_->counters(here.rule).matched.fetch_add(1, std::memory_order_relaxed);
-    if (++state.matched <= rule.skip || (state.matched - rule.skip - 1) % rule.every != rule.every - 1) continue;
+    ++state.matched;
+    if (state.matched <= rule.skip || (state.matched - rule.skip - 1) % rule.every != rule.every - 1) continue;
     for (uint32_t i = 0; i < rule.steps.size(); ++i) {
       const FaultStep& step = rule.steps[i];
       const FaultActionWord& word = wordOf(step.action.kind);
@@ -163,6 +162,6 @@ void FaultJudge::fire(uint32_t ruleIndex, uint32_t stepIndex, const FaultTarget&
   plan_->log({ruleIndex + 1, stepIndex + 1, target.op, action.kind, number, value, target.subject.id});
 }
 
-void killProcess() { ::kill(getpid(), SIGKILL); }
+void killProcess() { std::raise(SIGKILL); }
 
 }  // namespace kvseam

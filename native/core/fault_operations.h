@@ -21,6 +21,7 @@ class FaultOperations {
  public:
   FaultOperations(const kvseam_backend_api* inner, kvseam_backend* self)
       : inner_(inner), self_(self), flips_(inner, self) {}
+  ~FaultOperations() = default;
   FaultOperations(const FaultOperations&) = delete;
   FaultOperations& operator=(const FaultOperations&) = delete;
 

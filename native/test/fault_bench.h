@@ -127,7 +127,7 @@ class FaultBench : public testing::Test {
       faults_->pathAdded(rail);
     }
   }
-  ~FaultBench() override { faults_->api()->destroy(faults_->self()); }
+  void TearDown() override { faults_->api()->destroy(faults_->self()); }
 
   std::shared_ptr<FaultPlan> arm(const std::string& text) {
     FaultSpec spec;

@@ -25,7 +25,7 @@ class FaultedMock : public testing::Test {
     }
     meet();
   }
-  ~FaultedMock() override {
+  void TearDown() override {
     if (plan_ != nullptr) plan_->retire();
     EXPECT_TRUE(decode_.until([&] { return decode_.agent().inFlight() == 0; })) << "something never quiesced";
     EXPECT_EQ(decode_.counters().settled, decode_.counters().quiesced);
@@ -356,6 +356,29 @@ TEST_F(FaultedMock, NamesChooseThePaths) {
     EXPECT_EQ(codeOf(post(KVSEAM_OP_READ, kSoon, 1)) != KVSEAM_OK, one) << rule;
     disarm();
   }
+}
+
+TEST(FaultsOnARealBackend, AreRefusedUnlessAllowed) {
+  static const kvseam_backend_api real = [] {
+    kvseam_backend_api table = *mock::api();
+    table.capabilities = [](kvseam_backend* self, kvseam_capabilities* out) {
+      mock::api()->capabilities(self, out);
+      out->label = KVSEAM_LABEL_REAL;
+    };
+    return table;
+  }();
+  FaultSpec spec;
+  FaultSyntaxError error;
+  ASSERT_TRUE(FaultSpec::parse("*.register=error(memlock)", &spec, &error));
+  const auto plan = std::make_shared<FaultPlan>(spec, 1, nowNs());
+  Engine engine(&real, "real-0", newBook(), 1);
+  const Status refused = engine.agent().armFaults(plan, false);
+  EXPECT_EQ(refused.code(), KVSEAM_FAULTS_REFUSED);
+  EXPECT_NE(refused.text().find("KVSEAM_FAULTS_ALLOW_REAL=1"), std::string::npos) << refused.text();
+  engine.allocate(4096, "untouched");  // nothing was armed
+  EXPECT_TRUE(engine.agent().armFaults(plan, true).ok());
+  uint64_t region = 0;
+  EXPECT_EQ(engine.agent().allocate(4096, "refused", &region).code(), KVSEAM_REGISTRATION_FAILED);
 }
 
 TEST_F(FaultedMock, ManyFaultsAtOnceLoseNoTransferAndNoSlot) {
