@@ -12,6 +12,7 @@ import {
   SLOTS,
 } from './binding.js'
 import { Transfer } from './transfer.js'
+import { Watchdog } from './watchdog.js'
 
 /** Records taken in one crossing; more than this and the event loop gets a turn in between. */
 const BATCH = 2048
@@ -26,6 +27,12 @@ export class Completions {
   #unquiesced = 0
   #holds = 0
   #idle: (() => void)[] = []
+  readonly #watchdog = new Watchdog(
+    () => this.#binding.progressLag(this.#agent),
+    (lagNs) => this.#settleOverdue(lagNs),
+  )
+  /** Called while the progress thread is stuck, for what else waits for it. */
+  onStuck: (lagNs: number) => void = () => {}
 
   constructor(binding: Binding, agentName: string, onEvent: (event: NativeEvent) => void) {
     this.#binding = binding
@@ -45,6 +52,7 @@ export class Completions {
   }
 
   detach(): void {
+    this.#watchdog.stop()
     this.#agent = 0
   }
 
@@ -64,11 +72,15 @@ export class Completions {
 
   /** An outcome is owed: the process stays alive until it is delivered. Idle agents hold nobody. */
   hold(): void {
-    if (this.#holds++ === 0) this.#binding.keepAlive(this.#agent, true)
+    if (this.#holds++ > 0) return
+    this.#binding.keepAlive(this.#agent, true)
+    this.#watchdog.watch()
   }
 
   letGo(): void {
-    if (--this.#holds === 0 && this.#agent !== 0) this.#binding.keepAlive(this.#agent, false)
+    if (--this.#holds > 0) return
+    this.#watchdog.rest()
+    if (this.#agent !== 0) this.#binding.keepAlive(this.#agent, false)
   }
 
   /** Resolves when every transfer has quiesced, or after the time is up; says which. */
@@ -111,7 +123,7 @@ export class Completions {
     const flags = records[at + RECORD.flags]!
     const transfer = this.#transfers[slot]
     if (transfer === undefined) return
-    if ((flags & FLAG.settled) !== 0) {
+    if ((flags & FLAG.settled) !== 0 && !transfer.isSettled) {
       transfer.settle(records[at + RECORD.code] === 0 ? this.#success(at, flags) : this.#failure(at, flags))
       this.letGo()
     }
@@ -124,6 +136,15 @@ export class Completions {
         this.#idle = []
       }
     }
+  }
+
+  #settleOverdue(lagNs: number): void {
+    for (const [slot, transfer] of this.#transfers.entries()) {
+      if (transfer === undefined || transfer.isSettled || this.#binding.remaining(this.#agent, slot) > 0) continue
+      transfer.settle(stuckError(this.#agentName, lagNs))
+      this.letGo()
+    }
+    this.onStuck(lagNs)
   }
 
   #success(
@@ -168,6 +189,16 @@ export class Completions {
       { blame },
     )
   }
+}
+
+/** The progress thread hangs inside its backend: nobody knows how far the bytes came, and it is not the path's fault. */
+export function stuckError(agent: string, lagNs: number): SeamError {
+  return new SeamError(
+    'KVSEAM_TIMEOUT',
+    { agent, bytesUnknown: true, selfDelayed: true, progressLagMs: Math.round(lagNs / 1e6) },
+    `the deadline has passed and the progress thread of agent '${agent}' has been stuck inside its backend for ${Math.round(lagNs / 1e6)} ms; do not use the destination, and close the agent if this lasts`,
+    { blame: 'local' },
+  )
 }
 
 const FAILURE_TEXT: Partial<Record<string, string>> = {

@@ -24,6 +24,7 @@ export class Transfer {
   #reject!: (error: SeamError) => void
   #quiesced: Promise<void> | undefined
   #resolveQuiesced: (() => void) | undefined
+  #isSettled = false
   #isQuiesced = false
   #quarantined = false
   readonly #cancel: () => void
@@ -46,6 +47,10 @@ export class Transfer {
     return this.#quiesced
   }
 
+  get isSettled(): boolean {
+    return this.#isSettled
+  }
+
   get isQuiesced(): boolean {
     return this.#isQuiesced
   }
@@ -62,6 +67,7 @@ export class Transfer {
 
   /** @internal */
   settle(outcome: TransferOutcome | SeamError): void {
+    this.#isSettled = true
     if (outcome instanceof Error) {
       // A caller may wait for `quiesced` alone; the failure is then not an unhandled one.
       this.settled.catch(ignore)
