@@ -4,6 +4,7 @@
 import { refuse, wholeNumber } from './check.js'
 import { didYouMean } from './did-you-mean.js'
 import { SeamError } from './errors.js'
+import type { FaultedReleases } from './faults/releases.js'
 import { binding, type GateCounters } from './native/binding.js'
 import { decisionChannel, pathStateChannel, sampleChannel } from './observe/channels.js'
 import type { Path, PathTable } from './paths.js'
@@ -72,6 +73,7 @@ export interface OrchestratorOptions {
   readonly label: () => string
   /** Whether faults are being injected now. */
   readonly faulted: () => boolean
+  readonly releases: FaultedReleases
   readonly defaultDeadlineMs: number
   readonly permitTtlMs: number
   readonly log: RecordLog | undefined
@@ -152,6 +154,11 @@ export class Orchestrator {
       this.#options.policy.release(decision.leaseId, nowUs)
       throw error
     }
+    this.#options.releases.taken(decision.leaseId, {
+      path: path.id,
+      workload: judged.workload.name,
+      bytes: judged.bytes,
+    })
     this.#admitted++
     return this.#publish(new Outcome(context, judged, decision, path, permit) as Admitted)
   }
@@ -202,7 +209,15 @@ export class Orchestrator {
 
   /** Gives a session back. False when the lease is unknown, expired or given back already. */
   release(lease: number): boolean {
-    return this.#options.policy.release(lease, this.#now())
+    const nowUs = this.#now()
+    const fate = this.#options.releases.fateOf(lease)
+    if (fate === undefined) return this.#options.policy.release(lease, nowUs)
+    if (fate.kind === 'later') {
+      setTimeout(() => {
+        if (!this.#closed) this.#options.policy.release(lease, this.#now())
+      }, fate.afterMs).unref()
+    }
+    return fate.kind !== 'refused'
   }
 
   /** @internal As observe(), but a seam closed meanwhile learns nothing more and raises nothing. */
@@ -237,8 +252,8 @@ export class Orchestrator {
     return this.#options.clockUs()
   }
 
-  #tick(): void {
-    this.#options.policy.tick(this.#now())
+  #tick(nowUs = this.#now()): void {
+    this.#options.releases.expired(this.#options.policy.tick(nowUs))
   }
 
   #context(tUs: number): RecordContext {
@@ -249,7 +264,7 @@ export class Orchestrator {
   #request(request: DecideRequest, nowUs: number): PolicyRequest {
     const bytes = wholeNumber('bytes', request.bytes)
     const deadlineUs = nowUs + Math.round(this.#deadlineMs(request.deadlineMs) * 1000)
-    this.#options.policy.tick(nowUs)
+    this.#tick(nowUs)
     return {
       requestId: request.requestId ?? null,
       workload: this.#workload(request.workload),
@@ -303,7 +318,10 @@ export class Orchestrator {
     // Only fault rules ask natively for the class of a transfer.
     const classNumber = this.#options.faulted() ? binding().workloadNumber(workload.name) : 0
     const permit = new Permit(path, bytes, nowUs + ttlMs * 1000)
-    return sealPermit(permit, binding().mint(this.#options.gate, path.key, path.operation, bytes, ttlMs * 1e6, classNumber))
+    return sealPermit(
+      permit,
+      binding().mint(this.#options.gate, path.key, path.operation, bytes, ttlMs * 1e6, classNumber),
+    )
   }
 
   #publish<T extends Decision>(decision: T): T {

@@ -5,6 +5,7 @@ import { name as checkName, knownKeys, positive, refuse, wholeNumber } from './c
 import { SeamError } from './errors.js'
 import { faultEnvironment } from './faults/environment.js'
 import { Faults } from './faults/faults.js'
+import { FaultedReleases } from './faults/releases.js'
 import {
   type HandoffRequest,
   type HandoffResult,
@@ -153,6 +154,7 @@ export class Seam {
       epoch: randomBytes(6).toString('hex'),
       label: () => this.backend.label ?? 'mock',
       faulted: () => this.faults.armed,
+      releases: new FaultedReleases(this.faults),
       defaultDeadlineMs: this.#deadlineMs,
       permitTtlMs,
       log: this.#log,
