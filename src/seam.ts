@@ -276,7 +276,8 @@ export class Seam {
         const id = `${from}/${fromRail.name}>${target.name}/${toRail.name}`
         const known = this.paths.get(id)
         if (known !== undefined) {
-          known.rebind(peer, native)
+          // Between two agents of this seam each direction has its poster already; the other end must not take it over.
+          if (known.agent === agent) known.rebind(peer, native)
           continue
         }
         const policyIndex = this.#policy.addPath(
