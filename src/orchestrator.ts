@@ -14,6 +14,7 @@ import {
 } from './decision.js'
 import { didYouMean } from './did-you-mean.js'
 import { SeamError } from './errors.js'
+import type { FaultedReleases } from './faults/releases.js'
 import { binding, type GateCounters } from './native/binding.js'
 import { sampleChannel } from './observe/channels.js'
 import type { Path, PathTable } from './paths.js'
@@ -60,6 +61,7 @@ export interface OrchestratorOptions {
   /** Microseconds, whole, never going back. */
   readonly clockUs: () => number
   readonly stream: RecordStream
+  readonly releases: FaultedReleases
   readonly defaultDeadlineMs: number
   readonly permitTtlMs: number
 }
@@ -158,6 +160,17 @@ export class Orchestrator {
   /** Gives a session back. False when the lease is unknown, expired or given back already. */
   release(lease: number): boolean {
     const nowUs = this.#now()
+    const fate = this.#options.releases.fateOf(lease)
+    if (fate === undefined) return this.#release(lease, nowUs)
+    if (fate.kind === 'later') {
+      setTimeout(() => {
+        if (!this.#closed) this.#release(lease, this.#now())
+      }, fate.afterMs).unref()
+    }
+    return fate.kind !== 'refused'
+  }
+
+  #release(lease: number, nowUs: number): boolean {
     const released = this.#policy.release(lease, nowUs)
     if (this.#waiting.size > 0) this.#tick()
     return released
@@ -295,6 +308,11 @@ export class Orchestrator {
     try {
       const permit = this.#mint(path, request.bytes, request.workload.name, nowUs)
       this.#admitted++
+      this.#options.releases.taken(decision.leaseId, {
+        path: path.id,
+        workload: request.workload.name,
+        bytes: request.bytes,
+      })
       return new AdmittedOutcome(judged, path, permit)
     } catch (error) {
       this.#policy.release(decision.leaseId, nowUs)
@@ -335,6 +353,7 @@ export class Orchestrator {
   }
 
   #answer(tick: RecordedTick, nowUs: number): void {
+    this.#options.releases.expired(tick.expiredLeases)
     for (const { ticket, answer } of tick.answers) {
       const waiter = this.#waiting.get(ticket)
       this.#waiting.delete(ticket)

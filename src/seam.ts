@@ -8,6 +8,7 @@ import type { Admitted } from './decision.js'
 import { SeamError } from './errors.js'
 import { faultEnvironment } from './faults/environment.js'
 import { Faults } from './faults/faults.js'
+import { FaultedReleases } from './faults/releases.js'
 import {
   type HandoffRequest,
   type HandoffResult,
@@ -175,6 +176,7 @@ export class Seam {
         label: () => this.backend.label ?? 'mock',
         faulted: () => this.faults.armed,
       }),
+      releases: new FaultedReleases(this.faults),
       defaultDeadlineMs: this.#defaults.deadlineMs,
       permitTtlMs,
     })
@@ -305,7 +307,8 @@ export class Seam {
         const id = `${from}/${fromRail.name}>${target.name}/${toRail.name}`
         const known = this.paths.get(id)
         if (known !== undefined) {
-          known.rebind(agent, peer, native)
+          // Between two agents of this seam each direction has its poster already; the other end must not take it over.
+          if (known.agent === agent || known.agent.closed) known.rebind(agent, peer, native)
           continue
         }
         const policyIndex = this.policy.addPath({

@@ -12,7 +12,7 @@ namespace kvseam::addon {
 namespace {
 
 // Raised whenever an exported function changes its arguments; src/native/binding.ts refuses any other number.
-constexpr uint32_t kBindingVersion = 2;
+constexpr uint32_t kBindingVersion = 3;
 
 /** Folder of this very file: backends that are shared objects lie beside it. */
 std::string ownFolder() {

@@ -157,6 +157,19 @@ Napi::Value notify(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(transfer));
 }
 
+// (agent, slot in flight) => nanoseconds until its deadline, negative when that has passed
+Napi::Value remaining(const Napi::CallbackInfo& info) {
+  Instance* const instance = instanceOf(info);
+  const AgentEntry* const entry = instance->agent(info[0]);
+  uint64_t slot = 0;
+  if (entry == nullptr || !readWhole(instance, info[1], "slot", &slot)) return info.Env().Undefined();
+  if (slot >= entry->agent->progress().options().maxTransfers) {
+    throwArgument(instance, "there is no such slot");
+    return info.Env().Undefined();
+  }
+  return Napi::Number::New(info.Env(), static_cast<double>(entry->agent->remainingNs(static_cast<uint32_t>(slot), nowNs())));
+}
+
 // (agent) => [{ kind, peer, error?, name?, incarnation?, data? }]
 Napi::Value takeEvents(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
@@ -248,6 +261,7 @@ Napi::Value pathCounters(const Napi::CallbackInfo& info) {
 void addTransferFunctions(Napi::Object exports, Instance* instance) {
   addRawFunction<post>(exports, instance, "post");
   addRawFunction<cancel>(exports, instance, "cancel");
+  addFunction<remaining>(exports, instance, "remaining");
   addRawFunction<drain>(exports, instance, "drain");
   addRawFunction<acknowledgeWake>(exports, instance, "acknowledgeWake");
   addFunction<notify>(exports, instance, "notify");

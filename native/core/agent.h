@@ -89,6 +89,8 @@ class Agent {
   /** Control message of at most kControlBytes; moves no region bytes, so it needs no permit. */
   Status notify(uint32_t path, std::string payload, int64_t deadlineNs, uint64_t* transfer);
   Status cancel(uint64_t transfer);
+  /** Until the deadline of what the slot carries, negative when it has passed; for slots that are in flight. */
+  int64_t remainingNs(uint32_t slot, int64_t nowNs) const { return progress_->transfer(slot).deadlineNs - nowNs; }
   /** Copies up to `max` records; a record with kQuiescedFlag ends the life of its slot. */
   uint32_t drain(CompletionRecord* out, uint32_t max);
   bool popEvent(EngineEvent* out);

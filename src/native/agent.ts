@@ -10,7 +10,7 @@ import {
   type NativeEvent,
   type NativeRail,
 } from './binding.js'
-import { Completions } from './completions.js'
+import { Completions, stuckError } from './completions.js'
 import type { Descriptors } from './descriptors.js'
 import { LatencySnapshot } from './latency.js'
 import { Peer } from './peer.js'
@@ -67,6 +67,8 @@ export interface PostOptions {
 }
 
 interface Waiter {
+  /** performance.now() */
+  readonly untilMs: number
   resolve(peer: Peer): void
   reject(error: Error): void
 }
@@ -119,6 +121,7 @@ export class Agent {
     this.native = binding()
     const wakePerCompletion = options.wakePerCompletion === true
     this.#completions = new Completions(this.native, name, (event) => this.#onEvent(event), wakePerCompletion)
+    this.#completions.onStuck = (lagNs) => this.#rejectOverdue(lagNs)
     this.handle = this.native.openAgent(
       gate,
       {
@@ -188,13 +191,14 @@ export class Agent {
     const known = this.#peers.get(info.name)
     if (known !== undefined && known.index === index) return known
     known?.markGone() // the same name in a new life: the addon drops the old one as soon as it hears of the new
+    const untilMs = performance.now() + timeoutMs
     return await new Promise<Peer>((resolve, reject) => {
       const waiters = this.#connecting.get(index)
       if (waiters !== undefined) {
-        waiters.push({ resolve, reject })
+        waiters.push({ untilMs, resolve, reject })
         return
       }
-      this.#connecting.set(index, [{ resolve, reject }])
+      this.#connecting.set(index, [{ untilMs, resolve, reject }])
       this.#completions.hold()
     })
   }
@@ -355,6 +359,21 @@ export class Agent {
       )
     }
     return peer
+  }
+
+  /** Handshakes are the progress thread's work too; the late answer of one that was given up here finds nobody waiting. */
+  #rejectOverdue(lagNs: number): void {
+    const nowMs = performance.now()
+    for (const [index, waiters] of this.#connecting) {
+      const left = waiters.filter((waiter) => waiter.untilMs > nowMs)
+      for (const waiter of waiters) if (!left.includes(waiter)) waiter.reject(stuckError(this.name, lagNs))
+      if (left.length > 0) {
+        this.#connecting.set(index, left)
+      } else {
+        this.#connecting.delete(index)
+        this.#completions.letGo()
+      }
+    }
   }
 
   #onEvent(event: NativeEvent): void {

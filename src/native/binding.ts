@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { type Blame, SEAM_ERROR_CODES, SeamError, type SeamErrorCode } from '../errors.js'
 
 /** Must equal kBindingVersion in native/addon/addon.cc. */
-const BINDING_VERSION = 2
+const BINDING_VERSION = 3
 
 /** Numbers of kvseam_op_kind in native/core/backend.h. */
 export const OPERATION = { read: 1, write: 2, notify: 4 } as const
@@ -212,6 +212,7 @@ export interface Binding {
   ): number
   notify(agent: number, path: number, payload: Uint8Array, timeoutNs: number): number
   cancel(agent: number, transfer: number): void
+  remaining(agent: number, slot: number): number
   drain(agent: number, records: Float64Array): number
   acknowledgeWake(agent: number): void
   takeEvents(agent: number): NativeEvent[]
