@@ -119,7 +119,7 @@ export class Orchestrator {
   decide(request: DecideRequest): Decision {
     const nowUs = this.#now()
     const asked = this.#asked(request, nowUs)
-    if (nowUs >= this.#policy.nextTickUs()) this.#answer(this.#policy.tick(nowUs, 'request'), nowUs)
+    this.#tickIfDue(nowUs)
     const judged = this.#policy.decide(asked, nowUs)
     if (judged.decision.verdict === 'queued') return this.#enqueue(judged)
     return this.#outcome(judged, nowUs)
@@ -128,7 +128,9 @@ export class Orchestrator {
   /** The record that `decide` would write now; takes no capacity and gives no permit. */
   explain(request: DecideRequest): DecisionRecord {
     const nowUs = this.#now()
-    return this.#policy.explain(this.#asked(request, nowUs), nowUs)
+    const asked = this.#asked(request, nowUs)
+    this.#tickIfDue(nowUs)
+    return this.#policy.explain(asked, nowUs)
   }
 
   /**
@@ -345,6 +347,11 @@ export class Orchestrator {
     this.#policy.withdraw(ticket, this.#now())
     this.#rejected++
     waiter.resolve(new RejectedOutcome(waiter.queued))
+  }
+
+  /** What is due by now must not be overlooked by a judgement, e.g. a lease that has expired. */
+  #tickIfDue(nowUs: number): void {
+    if (nowUs >= this.#policy.nextTickUs()) this.#answer(this.#policy.tick(nowUs, 'request'), nowUs)
   }
 
   #tick(): void {

@@ -18,7 +18,7 @@ export function admission(
     bytes: bytesOf(journey.chunks),
     from: request.from.owner,
     to: [request.to.owner],
-    deadlineMs: Math.max(0.001, journey.untilMs - performance.now()),
+    deadlineMs: attempt === 0 ? journey.deadlineMs : Math.max(0.001, journey.untilMs - performance.now()),
     exclude,
     attempt,
     queue: request.queue ?? true,

@@ -156,7 +156,8 @@ export interface Journey {
   readonly request: MoveRequest
   /** Still to move. */
   chunks: readonly Chunk[]
-  /** Absolute, on performance.now(). */
+  readonly deadlineMs: number
+  /** The same, absolute, on performance.now(). */
   readonly untilMs: number
   /** Of the source; null when nobody compares digests here. */
   digest: number | null | Promise<number>
@@ -206,6 +207,7 @@ function departure(request: MoveRequest, defaults: MoveDefaults): Journey {
   return {
     request,
     chunks: from.cut(defaults.chunkBytes),
+    deadlineMs,
     untilMs: performance.now() + deadlineMs,
     digest: sourceDigest(request),
   }
