@@ -9,7 +9,7 @@ import { kvShape } from '../src/kv/shape.js'
 import { BASELINES, OURS, withoutComponents } from '../src/simulate/contenders.js'
 import { DEMAND_CLASSES } from '../src/simulate/demand.js'
 import { DISCIPLINES, type Discipline } from '../src/simulate/link.js'
-import { MAIN_FAULTS, OTHER_FAULTS, type ScenarioFault } from '../src/simulate/scenario.js'
+import { MAIN_FAULTS, OTHER_FAULTS, PATHS, type ScenarioFault, SESSIONS } from '../src/simulate/scenario.js'
 import { generatedTrace } from '../src/trace/generated.js'
 import { readTrace } from '../src/trace/read.js'
 import { ablation, ablationTable } from './policy/ablation.js'
@@ -36,6 +36,8 @@ const SYNTAX = {
     links: { kind: 'text', value: 'A,B', default: 'fifo,fair', help: 'of fifo, fair, mixed' },
     only: { kind: 'text', value: 'A,B', default: SECTIONS.join(','), help: `sections: ${SECTIONS.join(', ')}` },
     without: { kind: 'text', value: 'A,B', help: 'components of the ablation table; all unless told' },
+    paths: { kind: 'integer', min: 2, max: 8, default: PATHS, help: 'paths of a run, an even number' },
+    sessions: { kind: 'integer', min: 1, default: SESSIONS, help: 'transfers that may be in flight on a path' },
     'rate-told': {
       kind: 'number',
       min: 0,
@@ -64,6 +66,8 @@ async function policyBench(argv: string[], io: Pick<CommandIo, 'stdout' | 'stder
   const seeds = Array.from({ length: count }, (_, i) => values.seed + i)
   const workload = await workloadOf(values.trace, values.model, values.quick ? 3000 : values.requests, values.seed)
   const options: EvaluationOptions = {
+    paths: values.paths - (values.paths % 2),
+    sessions: values.sessions,
     workload,
     seeds,
     nominalFactor: values['rate-told'] === 0 ? null : values['rate-told'],
@@ -79,6 +83,8 @@ async function policyBench(argv: string[], io: Pick<CommandIo, 'stdout' | 'stder
     loads,
     patience: values.patience,
     mayQueue: options.mayQueue,
+    paths: options.paths,
+    sessions: options.sessions,
   }
   const say = (line = '') => {
     if (!values.json) io.stdout(line)

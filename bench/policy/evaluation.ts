@@ -4,7 +4,7 @@
 import type { Contender } from '../../src/simulate/contenders.js'
 import { type Demand, demandOf } from '../../src/simulate/demand.js'
 import type { Discipline } from '../../src/simulate/link.js'
-import { faultsOf, PATH_BYTES_PER_US, PATHS, type ScenarioFault, START_US } from '../../src/simulate/scenario.js'
+import { faultsOf, PATH_BYTES_PER_US, type ScenarioFault, START_US } from '../../src/simulate/scenario.js'
 import type { RunScore } from '../../src/simulate/score.js'
 import { simulate } from '../../src/simulate/simulation.js'
 import type { TraceRequest } from '../../src/trace/request.js'
@@ -25,6 +25,9 @@ export interface Workload {
 }
 
 export interface EvaluationOptions {
+  /** Of a run, and transfers that may be in flight on each. */
+  readonly paths: number
+  readonly sessions: number
   readonly workload: Workload
   readonly seeds: readonly number[]
   readonly nominalFactor: number | null
@@ -57,18 +60,25 @@ export function evaluate(
 function runSeeds(
   contender: Contender,
   { fault, discipline, load }: Cell,
-  { workload, seeds, nominalFactor, patience, mayQueue, calibrate }: EvaluationOptions,
+  options: EvaluationOptions,
   demands: Map<string, Demand>,
 ): RunScore[] {
+  const { workload, seeds, paths } = options
   return seeds.map((seed) => {
-    const demand = demandFor(workload, seed, load, demands)
-    const faults = faultsOf(fault, seed, demand.spanUs)
+    const demand = demandFor(workload, paths, seed, load, demands)
+    const faults = faultsOf(fault, seed, demand.spanUs, paths)
     const policy = contender.create(seed, faults)
-    return simulate({ policy, demand, discipline, faults, seed, nominalFactor, patience, mayQueue, calibrate })
+    return simulate({ ...options, policy, demand, discipline, faults, seed })
   })
 }
 
-function demandFor(workload: Workload, seed: number, load: number, demands: Map<string, Demand>): Demand {
+function demandFor(
+  workload: Workload,
+  paths: number,
+  seed: number,
+  load: number,
+  demands: Map<string, Demand>,
+): Demand {
   const key = `${seed} ${load}`
   const known = demands.get(key)
   if (known !== undefined) return known
@@ -76,7 +86,7 @@ function demandFor(workload: Workload, seed: number, load: number, demands: Map<
     ...workload,
     seed,
     load,
-    capacityBytesPerUs: PATHS * PATH_BYTES_PER_US,
+    capacityBytesPerUs: paths * PATH_BYTES_PER_US,
     pathBytesPerUs: PATH_BYTES_PER_US,
     startUs: START_US,
   })

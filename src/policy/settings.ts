@@ -45,8 +45,6 @@ export const COMPONENTS = [
   'dispatch',
   'retry-budget',
   'probes',
-  'pressure',
-  'tie-band',
 ] as const
 
 export type Component = (typeof COMPONENTS)[number]
@@ -106,10 +104,8 @@ export const SETTINGS = {
   ),
   ejectMost: share(0.5, 'Share of a pool that soft evidence may take out of service.'),
   doNoHarmLoad: share(0.85, 'Load of the remaining paths above which soft evidence takes no more out.'),
-  pressureAt: share(0.6, 'Utilisation of healthy candidates from which tolerant work spends degraded ones first.'),
-  panicBelow: share(0.5, 'Share of candidates not barred by their state, below which states are overridden.'),
   deadlineMargin: share(0.05, 'Part of the remaining time kept back by the deadline check.'),
-  tieBand: share(0.03, 'Costs within this much of the best are a tie.'),
+  tieBand: share(0, 'Costs within this much of the best are a tie; several deciders may want some.'),
   sessionsPerPath: count(64, 1, 1_000_000, 'Sessions of a path that does not say.'),
   demandMemoryMs: ms(10_000, 0, 3_600_000, 'A class that asked within this lends none of its reservation.'),
   dispatchUs: count(

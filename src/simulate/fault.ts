@@ -7,6 +7,7 @@ import { SeamError } from '../errors.js'
  *   stall       one transfer in ten never moves a byte and is given up by its initiator
  *   blackhole   refuses every transfer within a millisecond; what was in flight fails
  *   flap        10 s refused, 10 s good, in turn
+ *   blink       2 s refused, 2 s good, in turn
  *   ramp        loses 1 % of its rate every second, down to 20 %
  *   corrupt     one transfer in ten arrives with a wrong digest
  *   spikes      one transfer in five starts 50 ms late
@@ -22,6 +23,7 @@ export type FaultKind =
   | 'stall'
   | 'blackhole'
   | 'flap'
+  | 'blink'
   | 'ramp'
   | 'corrupt'
   | 'spikes'
@@ -69,10 +71,16 @@ export const SOUND: PathTruth = {
 }
 
 const FLAP_US = 10_000_000
+const BLINK_US = 2_000_000
 const CROSS_US = 2_000_000
 const RAMP_STEP_US = 1_000_000
 /** Of faults that change while they last. */
-const STEP_US: Readonly<Partial<Record<FaultKind, number>>> = { flap: FLAP_US, ramp: RAMP_STEP_US, cross: CROSS_US }
+const STEP_US: Readonly<Partial<Record<FaultKind, number>>> = {
+  flap: FLAP_US,
+  blink: BLINK_US,
+  ramp: RAMP_STEP_US,
+  cross: CROSS_US,
+}
 const RAMP_FLOOR = 0.2
 const FAULTY_SHARE = 0.1
 
@@ -126,6 +134,8 @@ function effect(kind: FaultKind, ageUs: number): PathTruth {
       return { ...SOUND, refuses: true }
     case 'flap':
       return { ...SOUND, refuses: Math.floor(ageUs / FLAP_US) % 2 === 0 }
+    case 'blink':
+      return { ...SOUND, refuses: Math.floor(ageUs / BLINK_US) % 2 === 0 }
     case 'ramp':
       return { ...SOUND, rateShare: Math.max(RAMP_FLOOR, 1 - 0.01 * (1 + Math.floor(ageUs / RAMP_STEP_US))) }
     case 'corrupt':

@@ -4,19 +4,23 @@ import type { PathDescription } from '../policy/policy.js'
 import { integerAt, streamOf } from '../random.js'
 import type { FaultInterval, FaultKind } from './fault.js'
 
-/** One prefill host with four NICs to two decode hosts: eight paths, two on every rail. Rates are of the order of 100 Gbit/s. */
-export const RAILS = 4
+/**
+ * A prefill host with four NICs to two decode hosts: eight paths, two on every rail, unless a run takes fewer.
+ * Rates are of the order of 100 Gbit/s.
+ */
 export const PATHS = 8
 export const PATH_BYTES_PER_US = 12_500
 /** Fixed cost of a transfer on an idle path, microseconds. */
 export const START_US = 200
-const MAX_SESSIONS = 64
+/** Transfers in flight on a path, unless a run allows fewer. */
+export const SESSIONS = 64
 
 /**
  * Names of the fault columns: a fault kind on one drawn path, or
  *   rail      slow20 on both paths of a rail         common   slow50 on all paths
  *   relapse   a black hole that comes back as slow20  cold     a path that is added when the fault would begin
  *   raildown  a black hole on both paths of a rail   outage   a black hole on six of the eight paths
+ *   brownout  stall on all paths
  *   coldbad   the same, and it is slow20                cross    on every other path, at different moments
  */
 export type ScenarioFault =
@@ -25,6 +29,7 @@ export type ScenarioFault =
   | 'rail'
   | 'raildown'
   | 'outage'
+  | 'brownout'
   | 'common'
   | 'relapse'
   | 'cold'
@@ -46,6 +51,8 @@ export const OTHER_FAULTS: readonly ScenarioFault[] = [
   'coldbad',
   'raildown',
   'outage',
+  'brownout',
+  'blink',
   'common',
 ]
 
@@ -56,11 +63,11 @@ const FAULT_TO = 0.65
 /**
  * @param nominalFactor what the policy is told of the rate over the true one; null tells it nothing
  */
-export function pathDescriptions(nominalFactor: number | null): PathDescription[] {
-  return Array.from({ length: PATHS }, (_, path) => ({
+export function pathDescriptions(nominalFactor: number | null, paths = PATHS, sessions = SESSIONS): PathDescription[] {
+  return Array.from({ length: paths }, (_, path) => ({
     id: `prefill/efa${railOf(path)}>decode-${path % 2}/efa${railOf(path)}`,
     pool: `decode-${path % 2}`,
-    maxSessions: MAX_SESSIONS,
+    maxSessions: sessions,
     softCapacityFraction: 0.75,
     riskGroups: [`nic:efa${railOf(path)}`, `host:decode-${path % 2}`],
     pathClass: 'efa',
@@ -71,11 +78,11 @@ export function pathDescriptions(nominalFactor: number | null): PathDescription[
 }
 
 /** The fault of a run, on a path that the seed draws. */
-export function faultsOf(fault: ScenarioFault, seed: number, spanUs: number): FaultInterval[] {
+export function faultsOf(fault: ScenarioFault, seed: number, spanUs: number, paths = PATHS): FaultInterval[] {
   const fromUs = Math.round(spanUs * FAULT_FROM)
   const toUs = Math.round(spanUs * FAULT_TO)
-  const drawn = integerAt(streamOf(seed, 'faulty-path'), 0, PATHS)
-  const all = Array.from({ length: PATHS }, (_, path) => path)
+  const drawn = integerAt(streamOf(seed, 'faulty-path'), 0, paths)
+  const all = Array.from({ length: paths }, (_, path) => path)
   switch (fault) {
     case 'none':
       return []
@@ -85,13 +92,15 @@ export function faultsOf(fault: ScenarioFault, seed: number, spanUs: number): Fa
       return [{ kind: 'blackhole', paths: all.filter((path) => railOf(path) === railOf(drawn)), fromUs, toUs }]
     case 'outage':
       return [{ kind: 'blackhole', paths: all.filter((path) => (path + drawn) % 4 !== 0), fromUs, toUs }]
+    case 'brownout':
+      return [{ kind: 'stall', paths: all, fromUs, toUs }]
     case 'common':
       return [{ kind: 'slow50', paths: all, fromUs, toUs }]
     case 'cross':
       // A quarter period apart, so that they do not breathe together.
-      return [0, 2, 4, 6].map((step) => ({
+      return [0, 2, 4, 6].slice(0, paths / 2).map((step) => ({
         kind: fault,
-        paths: [(drawn + step) % PATHS],
+        paths: [(drawn + step) % paths],
         fromUs: fromUs + step * 500_000,
         toUs,
       }))
@@ -105,8 +114,8 @@ export function faultsOf(fault: ScenarioFault, seed: number, spanUs: number): Fa
     case 'cold':
     case 'coldbad': {
       // Paths are known in the order of their numbers, so only the last can come late.
-      const absent: FaultInterval = { kind: 'absent', paths: [PATHS - 1], fromUs: 0, toUs: fromUs }
-      return fault === 'cold' ? [absent] : [absent, { kind: 'slow20', paths: [PATHS - 1], fromUs, toUs }]
+      const absent: FaultInterval = { kind: 'absent', paths: [paths - 1], fromUs: 0, toUs: fromUs }
+      return fault === 'cold' ? [absent] : [absent, { kind: 'slow20', paths: [paths - 1], fromUs, toUs }]
     }
     default:
       return [{ kind: fault, paths: [drawn], fromUs, toUs }]
@@ -114,5 +123,5 @@ export function faultsOf(fault: ScenarioFault, seed: number, spanUs: number): Fa
 }
 
 export function railOf(path: number): number {
-  return Math.floor((path * RAILS) / PATHS)
+  return Math.floor(path / 2)
 }

@@ -30,6 +30,9 @@ export interface RunOptions {
   readonly seed: number
   /** What the policy is told of the paths' rate over the true one; null tells it nothing. */
   readonly nominalFactor: number | null
+  /** Fewer paths, an even number, and fewer transfers in flight on each than usual. */
+  readonly paths?: number
+  readonly sessions?: number
   /** See above; 4 unless told. 1 gives up at the deadline. */
   readonly patience?: number
   /** Whether requests may wait in the policy's queue; they may unless told. */
@@ -105,7 +108,7 @@ class Simulation {
     this.#patience = options.patience ?? 4
     this.#mayQueue = options.mayQueue ?? true
     this.#calibrate = options.calibrate ?? false
-    this.#descriptions = pathDescriptions(nominalFactor)
+    this.#descriptions = pathDescriptions(nominalFactor, options.paths, options.sessions)
     this.#links = this.#descriptions.map(() => new Link<Attempt>(discipline, PATH_BYTES_PER_US))
     this.#truths = this.#descriptions.map((_, path) => truthAt(faults, path, 0))
     this.#score = new Score(demand, faults)

@@ -34,6 +34,16 @@ describe('truthAt', () => {
     expect(refuses).toEqual([true, true, false, false, true, false, false])
   })
 
+  it('blink refuses for 2 s and works for 2 s, in turn', () => {
+    expect([10, 11.9, 12, 13.9, 14].map((s) => truthAt(on('blink'), 2, s * S).refuses)).toEqual([
+      true,
+      true,
+      false,
+      false,
+      true,
+    ])
+  })
+
   it('cross traffic takes half of the rate for 2 s of every 4', () => {
     const shares = [10, 11.9, 12, 13.9, 14].map((s) => truthAt(on('cross'), 2, s * S).rateShare)
     expect(shares).toEqual([0.5, 0.5, 1, 1, 0.5])
@@ -55,7 +65,7 @@ describe('truthAt', () => {
 describe('changesOf', () => {
   it('lists every moment at which a truth changes, once and in order', () => {
     expect(changesOf([...on('flap'), ...on('slow20')])).toEqual([10, 20, 30, 40, 50, 60, 70].map((s) => s * S))
-    for (const kind of ['ramp', 'cross', 'flap'] as const) {
+    for (const kind of ['ramp', 'cross', 'flap', 'blink'] as const) {
       const times = changesOf(on(kind))
       for (const [i, atUs] of times.slice(1).entries()) {
         expect(truthAt(on(kind), 2, times[i]!)).toEqual(truthAt(on(kind), 2, atUs - 1))

@@ -64,6 +64,7 @@ export class Capacity {
       fairUs: 0,
       fifoUs: 0,
       settled: false,
+      writtenOff: false,
       older: null,
       newer: null,
     }
@@ -78,7 +79,7 @@ export class Capacity {
     this.#leases.remove(lease)
     if (!lease.settled) {
       lease.settled = true
-      lease.path.load.remove(lease, nowUs)
+      if (!lease.writtenOff) lease.path.load.remove(lease, nowUs)
     }
     lease.path.sessions--
     lease.path.reservedBytes -= lease.bytes

@@ -62,7 +62,8 @@ export interface Candidate {
   readonly p50Us: number
   readonly quantileUs: number
   readonly jitterUs: number
-  readonly canaryBytes: number
+  /** Transfers a restored path may still take into flight; 1 for the others. */
+  readonly canaryRoom: number
   prs: number
   fae: number
   alternates: number
@@ -88,7 +89,7 @@ export function check(candidate: Candidate, demand: Demand, rules: Rules, starvi
   if (candidate.reservedBytes + demand.bytes > path.maxBytes) fails |= FAILS.bytes
   if (candidate.openSessions < 1) fails |= FAILS.reservation
 
-  // A canary that no tolerant class takes is offered to all, one token at a time, or it would never be proven.
+  // A canary that no tolerant class takes is offered to all, or it would never be proven.
   let level = state === 'restored' && starving ? 0 : levelOf(limits.tier, state, view.stage)
   if (isOut(state) || (forbid && level > 0 && state !== 'unknown')) fails |= FAILS.state
   if (rules.confidence && view.confidence < limits.confidence) level += 1
@@ -112,7 +113,7 @@ export function check(candidate: Candidate, demand: Demand, rules: Rules, starvi
     else level += 1
   }
   if (rules.fae && limits.tier === 'batch' && view.gfs >= FAE_FROM && candidate.fae > limits.fae) fails |= FAILS.fae
-  if (state === 'restored' && rules.on('canary') && candidate.canaryBytes <= 0) fails |= FAILS.canary
+  if (state === 'restored' && rules.on('canary') && candidate.canaryRoom < 1) fails |= FAILS.canary
   candidate.level = level
   candidate.fails = fails
 }
@@ -154,7 +155,7 @@ function failedCheck(rule: Rule, candidate: Candidate, demand: Demand): FailedCh
     case 'fae':
       return { rule, have: round4(candidate.fae), limit: demand.limits.fae }
     case 'canary':
-      return { rule, have: Math.floor(candidate.canaryBytes), limit: 1 }
+      return { rule, have: candidate.canaryRoom, limit: 1 }
     default:
       return rule satisfies never
   }

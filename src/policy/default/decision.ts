@@ -6,7 +6,6 @@ import { type Candidate, type Demand, FAILS, failedChecks, RULES, type Rule, rou
 import { ONE } from './fixed-point.js'
 import { flipsOf } from './flips.js'
 import type { Judgement } from './judgement.js'
-import { rankLevel } from './selection.js'
 
 export class DefaultDecision implements PolicyDecision {
   readonly verdict: Verdict
@@ -78,7 +77,7 @@ function describe(decision: DefaultDecision, judgement: Judgement): DecisionDeta
   return {
     outcome: decision.outcome,
     reason: reasonOf(decision, judgement),
-    selectionPolicy: panic ? 'least_bad' : judgement.spendDegraded ? 'degraded_first' : 'level_then_time',
+    selectionPolicy: panic ? 'least_bad' : 'level_then_time',
     chosen: admitted ? (winner?.path.id ?? null) : null,
     candidates: candidates.map((candidate, place) => recordOf(candidate, judgement, admitted && place === chosen)),
     flips: flipsOf(decision.verdict, judgement),
@@ -92,7 +91,7 @@ function reasonOf(decision: DefaultDecision, { candidates, chosen, demand, reque
   switch (decision.verdict) {
     case 'admitted':
       return panic
-        ? `more than half of the paths are barred by their state; ${winner!.path.id} is the least bad`
+        ? `every path is barred by its state; ${winner!.path.id} is the least bad`
         : `${winner!.path.id} at level ${winner!.level}, ${winner!.p50Us} us expected of ${demand.remainingUs} us`
     case 'queued':
       return 'a path would serve it, but none has capacity free now'
@@ -130,7 +129,7 @@ function recordOf(candidate: Candidate, judgement: Judgement, chosen: boolean): 
     activeSessions: candidate.sessions,
     maxSessions: path.maxSessions,
     availableAlternates: round4(candidate.alternates),
-    rank: fails === 0 ? [rankLevel(candidate, judgement.spendDegraded), candidate.cost] : null,
+    rank: fails === 0 ? [candidate.level, candidate.cost] : null,
     chosen,
     failed,
     model: {
@@ -170,7 +169,7 @@ function wordsOf(candidate: Candidate, rule: Rule, demand: Demand): string {
     case 'fae':
       return `failure amplification ${round4(candidate.fae)} is above ${demand.limits.fae}`
     case 'canary':
-      return `restored at stage ${view.stage} and no canary allowance left`
+      return `restored at stage ${view.stage}, which has as many transfers in flight as it may`
     default:
       return rule satisfies never
   }

@@ -25,12 +25,6 @@ export class Dispatcher {
     return this.#queue.remove(ticket) !== undefined
   }
 
-  /** Whether the next one to be served goes before a request of this priority by its tier. */
-  waitsBefore(priority: number): boolean {
-    const first = this.#queue.waiting[0]
-    return first !== undefined && first.priority < priority
-  }
-
   /** Queues a request that only capacity holds up and that would still be in time; null when it cannot wait. */
   queue(judgement: Judgement, take: boolean): DefaultDecision | null {
     const { request, demand, nowUs, rules } = judgement

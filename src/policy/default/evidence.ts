@@ -2,6 +2,7 @@
 //   ok                            slowdown, and a sample of the path's rate while that is being learned
 //   timeout, transport            a failure of the path; a timeout only if the path had time enough, else it is merely slow
 //   corrupt, link_down            quarantine at once
+//   a transfer that hangs          probed at once: no answer, and the path is quarantined; else the transfer is written off
 //   remote_busy, expired, local, cancelled, telemetry_missing    nothing about the path
 // Small transfers and probes of an idle path show its fixed cost; large probes also the newest slowdown, never the window.
 
@@ -19,8 +20,6 @@ const TIME_ENOUGH = 4 * ONE
 const CLEAN_PROBE = 2 * ONE
 /** The oldest transfer in flight counts as evidence from this slowdown on. */
 const STALL_FROM = 8 * ONE
-/** A stall this far beyond the path's 99th percentile, with nothing arriving meanwhile, is a dead path. */
-const DEAD_AT = 16
 /** A path that is this much faster than thought over so many samples gets a new rate. */
 const FASTER = 0.8 * ONE
 const FASTER_SAMPLES = 20
@@ -54,11 +53,11 @@ export class Evidence {
       // Double, late or misattributed: what it said has been counted, or nobody can tell what it is about.
       if (lease === undefined || lease.settled || lease.path !== path) return NO_TRANSITIONS
     }
-    const idle = path.load.inFlight === (lease === undefined ? 0 : 1)
+    const idle = path.load.inFlight === (lease === undefined || lease.writtenOff ? 0 : 1)
     let fairUs = sample.totalUs
     if (lease !== undefined) {
       lease.settled = true
-      fairUs = path.load.remove(lease, nowUs)
+      if (!lease.writtenOff) fairUs = path.load.remove(lease, nowUs)
     }
     switch (sample.outcome) {
       case 'remote_busy':
@@ -88,15 +87,6 @@ export class Evidence {
     // Most paths of most ticks: nothing new, nothing wrong.
     if (calm && !path.dirty && nowUs - path.lastSampleUs <= this.rules.staleUs) return
     const view = path.renew(nowUs, this.rules, stalled)
-    const dead =
-      stalled >= DEAD_AT * Math.max(view.s99, ONE) &&
-      path.load.oldest !== null &&
-      path.lastPayloadUs <= path.load.oldest.startUs &&
-      path.load.inFlight > 0
-    if (dead && path.state !== 'quarantined' && this.rules.on('hard-evidence')) {
-      this.#machine.stalled(path, stalled, nowUs, out)
-      return
-    }
     this.#machine.judge(path, view, stalled, nowUs, out)
     const faster = path.state === 'healthy' && view.samples >= FASTER_SAMPLES && view.s50 < FASTER
     // What was measured against the old rate means nothing against the new one.
@@ -125,10 +115,17 @@ export class Evidence {
     if (sample.outcome !== 'ok') {
       if (sample.selfDelayed) return
       this.#sampled(path, nowUs, true)
-      if (sample.outcome === 'timeout' && slowdown !== null && slowdown < TIME_ENOUGH) {
-        window.succeed(slowdown)
-        path.newest().add(slowdown)
-        return
+      if (sample.outcome === 'timeout') {
+        if (slowdown === null) {
+          // Nobody knows what it should have needed: alone it says nothing, several in a row do.
+          this.#machine.failed(path, 'failures', nowUs, out)
+          return
+        }
+        if (slowdown < TIME_ENOUGH) {
+          window.succeed(slowdown)
+          path.newest().add(slowdown)
+          return
+        }
       }
       // A failure is never fast: only a timeout, which waited, shows how slow the path is.
       window.fail(sample.outcome === 'timeout' ? slowdown : null)
@@ -173,7 +170,9 @@ export class Evidence {
     path.dirty = true
     if (sample.outcome !== 'ok') {
       this.#machine.probed(path, false, nowUs, out)
-      if (path.state !== 'quarantined' && path.state !== 'quarantine_candidate') {
+      if (path.stalled > 0 && path.state !== 'quarantined' && this.rules.on('hard-evidence')) {
+        this.#machine.stalled(path, path.stalled, nowUs, out)
+      } else if (path.state !== 'quarantined' && path.state !== 'quarantine_candidate') {
         path.window(nowUs, this.rules.windowUs).fail(null)
         this.#machine.failed(path, 'failures', nowUs, out)
       }
@@ -186,6 +185,18 @@ export class Evidence {
     if (idle && !small && path.rate.known) path.newest().add(slowdown)
     if (path.state !== 'quarantined' && path.state !== 'quarantine_candidate') path.failuresInARow = 0
     this.#machine.probed(path, slowdown <= CLEAN_PROBE, nowUs, out)
+    if (path.stalled > 0 && slowdown <= CLEAN_PROBE) this.#writeOff(path, nowUs)
+  }
+
+  /** The path answers, so what hangs on it hangs alone: it must not keep the others waiting. */
+  #writeOff(path: PathRecord, nowUs: number): void {
+    while (path.load.oldest !== null && this.#stalled(path, nowUs) > 0) {
+      const lease = path.load.oldest
+      lease.writtenOff = true
+      path.load.remove(lease, nowUs)
+    }
+    path.stalled = 0
+    path.dirty = true
   }
 
   #sampled(path: PathRecord, nowUs: number, payload: boolean): void {

@@ -5,7 +5,6 @@
 import type { Flip, Verdict } from '../policy.js'
 import { type Candidate, failedChecks } from './checks.js'
 import type { Judgement } from './judgement.js'
-import { rankLevel } from './selection.js'
 
 const MOST_FLIPS = 3
 
@@ -29,7 +28,7 @@ function timeChange(neededUs: number, judgement: Judgement): Flip['changes'][num
 }
 
 function lossesOf(judgement: Judgement): Flip[] {
-  const { candidates, chosen, spendDegraded, rules } = judgement
+  const { candidates, chosen, rules } = judgement
   const winner = candidates[chosen]!
   const flips: Flip[] = []
   if (rules.prediction) {
@@ -42,11 +41,11 @@ function lossesOf(judgement: Judgement): Flip[] {
   let runnerUp: Candidate | null = null
   for (const candidate of candidates) {
     if (candidate === winner || candidate.fails !== 0) continue
-    if (runnerUp === null || before(candidate, runnerUp, spendDegraded)) runnerUp = candidate
+    if (runnerUp === null || before(candidate, runnerUp)) runnerUp = candidate
   }
   if (runnerUp !== null) {
-    const level = rankLevel(winner, spendDegraded)
-    const own = rankLevel(runnerUp, spendDegraded)
+    const { level } = winner
+    const own = runnerUp.level
     flips.push({
       to: 'other_path',
       path: runnerUp.path.id,
@@ -59,9 +58,8 @@ function lossesOf(judgement: Judgement): Flip[] {
   return flips
 }
 
-function before(a: Candidate, b: Candidate, spendDegraded: boolean): boolean {
-  const levels = rankLevel(a, spendDegraded) - rankLevel(b, spendDegraded)
-  return levels < 0 || (levels === 0 && a.cost < b.cost)
+function before(a: Candidate, b: Candidate): boolean {
+  return a.level < b.level || (a.level === b.level && a.cost < b.cost)
 }
 
 function wayIn(judgement: Judgement): Flip[] {

@@ -5,7 +5,7 @@ import { BARRED_BY_STATE, type Candidate, check, type Demand, FAILS, isOut, jitt
 import type { ClassLimits } from './class-limits.js'
 import { ONE } from './fixed-point.js'
 import type { PathRecord, PathView } from './path.js'
-import { CANARY_SHARES } from './path-machine.js'
+import { CANARY_IN_FLIGHT } from './path-machine.js'
 import type { Share } from './pool.js'
 import type { Rules } from './rules.js'
 import { failureAmplification, propagationRisk, SEVERITY } from './scores.js'
@@ -22,7 +22,6 @@ export interface Judgement {
   readonly chosen: number
   readonly panic: boolean
   readonly pressure: number
-  readonly spendDegraded: boolean
 }
 
 /** A restored path nobody has used for this long offers its token to every class. */
@@ -41,7 +40,6 @@ export function judge(
   nowUs: number,
   rules: Rules,
   selection: Selection,
-  strictWaiting: boolean,
 ): Judgement {
   const { bytes } = request
   const count = request.candidates.length
@@ -88,18 +86,14 @@ export function judge(
     if ((candidate.fails & BARRED_BY_STATE) !== 0) barred++
   }
   const pressure = healthy === 0 ? 0 : utilised / healthy
-  const spendDegraded =
-    limits.tier === 'batch' &&
-    rules.gates === 'prefer' &&
-    rules.on('pressure') &&
-    (pressure > rules.settings.pressureAt || strictWaiting)
-  let chosen = selection.choose(candidates, request.seq, spendDegraded)
+  let chosen = selection.choose(candidates, request.seq)
   let panic = false
-  if (chosen < 0 && barred > count * (1 - rules.settings.panicBelow) && rules.gates === 'prefer' && rules.on('panic')) {
+  // One path in service that is only busy is no reason to panic: the request waits, or is told when to come back.
+  if (chosen < 0 && barred === count && rules.gates === 'prefer' && rules.on('panic')) {
     chosen = leastBad(candidates)
     panic = chosen >= 0
   }
-  return { rules, request, nowUs, demand, candidates, chosen, panic, pressure, spendDegraded }
+  return { rules, request, nowUs, demand, candidates, chosen, panic, pressure }
 }
 
 function figures(
@@ -128,7 +122,7 @@ function figures(
     p50Us: predictedUs(view, bytes, aheadBytes, 0),
     quantileUs: predictedUs(view, bytes, aheadBytes, spreadOf(view, limits.quantile)),
     jitterUs: jitterUs(view, bytes),
-    canaryBytes: view.state === 'restored' ? canaryBytes(path, nowUs) : 0,
+    canaryRoom: view.state === 'restored' ? CANARY_IN_FLIGHT[view.stage]! - path.load.inFlight : 1,
     prs: 0,
     fae: 0,
     alternates: 0,
@@ -163,12 +157,6 @@ function amplify(candidate: Candidate, limits: ClassLimits, spare: number, roomy
   candidate.fae = failureAmplification(view.gfs, limits.criticality, view.demand, others)
 }
 
-/** Canary allowance of a restored path as of now: a token bucket of one second. */
-export function canaryBytes(path: PathRecord, nowUs: number): number {
-  const perUs = CANARY_SHARES[path.stage]! / path.rate.usPerByte
-  return Math.min(Math.max(1, perUs * 1_000_000), path.canaryBytes + perUs * (nowUs - path.canaryAtUs))
-}
-
 /**
  * Fails open: restored without a token, then a candidate, then a quarantined path that carries nothing else (one transfer at
  * a time is proof enough). Never a path that corrupts or has no link, and never against an operator's pin.
@@ -196,9 +184,8 @@ export function retryAfterUs(judgement: Judgement): number | null {
   const { budgetUs } = judgement.demand
   for (const { path, view, fails, p50Us, aheadBytes, dispatchWaitUs: dispatchWait } of judgement.candidates) {
     let waitUs = Math.max(0, dispatchWait)
-    if ((fails & (FAILS.sessions | FAILS.bytes | FAILS.reservation)) !== 0)
+    if ((fails & (FAILS.sessions | FAILS.bytes | FAILS.reservation | FAILS.canary)) !== 0)
       waitUs = headLeftUs(path, view, judgement.nowUs)
-    if ((fails & FAILS.canary) !== 0) waitUs = Math.max(waitUs, canaryWaitUs(path, judgement.nowUs))
     if ((fails & FAILS.state) !== 0) {
       if (path.pin !== null) waitUs = Math.max(waitUs, path.pin.untilUs - judgement.nowUs)
       else if (view.state === 'quarantined') waitUs = Math.max(waitUs, path.holdUntilUs - judgement.nowUs)
@@ -223,9 +210,4 @@ export function headLeftUs(path: PathRecord, view: PathView, nowUs: number): num
   if (oldest === null) return 0
   const fullUs = (view.usPerByte * (oldest.bytes + oldest.aheadBytes) * view.expected) / ONE
   return Math.max(1, Math.ceil(oldest.startUs + view.fixedUs + fullUs - nowUs))
-}
-
-function canaryWaitUs(path: PathRecord, nowUs: number): number {
-  const missing = 1 - canaryBytes(path, nowUs)
-  return missing <= 0 ? 0 : Math.ceil((missing * path.rate.usPerByte) / CANARY_SHARES[path.stage]!)
 }

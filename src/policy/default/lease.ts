@@ -22,6 +22,8 @@ export interface Lease {
   fifoUs: number
   /** No longer moving bytes, as far as the policy was told. */
   settled: boolean
+  /** Hangs on a path that works: it counts as in flight no more. */
+  writtenOff: boolean
   older: Lease | null
   newer: Lease | null
 }

@@ -1,19 +1,19 @@
-// How a path's state moves. Soft evidence (slow) steers: it reaches degraded_restricted and no further. Only failures and
-// stalls quarantine, and quarantine ends by proof: clean probes, then canary stages on real payload.
+// How a path's state moves. Soft evidence (slow) steers: it reaches degraded_restricted and no further. Only failures
+// quarantine, and quarantine ends by proof: clean probes, then canary stages on real payload.
 //
 //   from                to                  when
 //   unknown             healthy             minSamples clean, at least three of payload
 //   healthy             unknown             no sample for staleMs
 //   unknown, healthy    degraded_usable     level >= 1 for two ticks
 //   up to usable        degraded_restricted level >= 2 for two ticks
-//   all but quarantined quarantine_candidate level 3 with failures or a stall in it, confidence >= .4, and it does no harm
-//   any                 quarantined         failures in a row, corrupt bytes, link down
+//   all but quarantined quarantine_candidate level 3, half of the window failed, confidence >= .4, and it does no harm
+//   any                 quarantined         failures in a row, corrupt bytes, link down, a transfer hangs and a probe fails
 //   candidate           degraded_restricted three clean probes
 //   candidate           quarantined         two bad probes, or not cleared in time
 //   quarantined         restored(0)         hold over and enough clean probes in a row, not damped
 //   restored(s)         restored(s+1)       {3, 6, 10}[s] clean payloads and canaryDwellMs x 2^flaps
 //   restored(2)         healthy             stage passed and not damped
-//   restored            quarantined         a failure; after a quarantine also slow payload (one at stage 0, else two)
+//   restored            quarantined         more than a third fails; after a quarantine also slow payload (one at stage 0, else two)
 //   restored            degraded_usable     level >= 1 at stage >= 1
 //   degraded_restricted degraded_usable     below its lower threshold for downTicks, on samples, or on two clean probes
 //   degraded_usable     restored(2)         the same
@@ -24,7 +24,6 @@ import { PENALTY } from './flap-penalty.js'
 import type { PathRecord, PathView, QuarantineCause } from './path.js'
 import type { RiskGroups } from './risk-groups.js'
 import type { Rules } from './rules.js'
-import { errorScore, stallScore } from './scores.js'
 
 export const LEGAL: Readonly<Record<PathState, readonly PathState[]>> = {
   unknown: ['healthy', 'degraded_usable', 'degraded_restricted', 'quarantine_candidate', 'quarantined'],
@@ -38,8 +37,8 @@ export const LEGAL: Readonly<Record<PathState, readonly PathState[]>> = {
 
 const CANARY_PAYLOADS = [3, 6, 10] as const
 const LAST_STAGE = 2
-/** Share of the path's rate that a stage may carry. */
-export const CANARY_SHARES = [0.02, 0.1, 0.4] as const
+/** Transfers a stage lets into flight at once: what a path that only seems recovered can take with it. */
+export const CANARY_IN_FLIGHT = [1, 2, 4] as const
 const CLEAR_PROBES = 3
 const BAD_PROBES = 2
 const UP_TICKS = 2
@@ -71,6 +70,7 @@ export class PathMachine {
   /** A payload arrived. @param slowdown null while the path's rate is not known yet */
   payloadArrived(path: PathRecord, slowdown: number | null, nowUs: number, out: Transition[]): void {
     path.failuresInARow = 0
+    path.canaryArrived++
     if (slowdown === null) {
       path.cleanPayloads++
       return
@@ -90,14 +90,16 @@ export class PathMachine {
   /** A failure charged to the path. */
   failed(path: PathRecord, cause: 'failures' | 'corrupt' | 'link_down', nowUs: number, out: Transition[]): void {
     path.failuresInARow++
-    path.cleanPayloads = 0
+    if (path.state !== 'restored') path.cleanPayloads = 0
     if (path.state === 'quarantined') {
       // Worse evidence replaces the cause; a failure of what was in flight before does not prolong the hold.
       if (cause !== 'failures') this.#hold(path, cause, nowUs)
       return
     }
     const inARow = this.rules.on('hard-evidence') && path.failuresInARow >= this.rules.settings.failuresInARow
-    if (cause !== 'failures' || inARow || path.state === 'restored') {
+    if (path.state === 'restored') path.canaryFailed++
+    const relapsed = path.state === 'restored' && path.canaryFailed * 3 > path.canaryArrived + path.canaryFailed
+    if (cause !== 'failures' || inARow || relapsed) {
       this.#quarantine(path, cause, path.failuresInARow, nowUs, out)
     }
   }
@@ -161,7 +163,7 @@ export class PathMachine {
     const { ok, failed } = path.windowErrors()
     const enough = ok + failed >= settings.minSamples || (stalled > 0 && this.rules.stall)
     this.#relevel(path, view.gfs, enough)
-    if (enough && this.#escalate(path, view, stalled, nowUs, out)) return
+    if (enough && this.#escalate(path, view, nowUs, out)) return
     this.#deEscalate(path, view, enough, nowUs, out)
   }
 
@@ -176,12 +178,13 @@ export class PathMachine {
   }
 
   /** True when the state got worse. */
-  #escalate(path: PathRecord, view: PathView, stalled: number, nowUs: number, out: Transition[]): boolean {
+  #escalate(path: PathRecord, view: PathView, nowUs: number, out: Transition[]): boolean {
     const { state, level } = path
     if (level === 0 || !this.rules.on('soft-states')) return false
     const { ok, failed } = path.windowErrors()
     const figures = { gfs: view.gfs, s50: view.s50 / ONE, s99: view.s99 / ONE, ok, failed, samples: view.samples }
-    const failing = errorScore(ok, failed) >= 0.5 || stallScore(stalled, view.s99) >= 0.5
+    // A path that loses some of its transfers is lossy, not dead: what still arrives is worth more than a quarantine.
+    const failing = failed >= 2 && failed >= ok
     if (level === 3 && failing && view.confidence >= CANDIDATE_CONFIDENCE && this.#doesNoHarm(path, nowUs)) {
       path.cleanProbes = 0
       path.badProbes = 0
@@ -230,6 +233,8 @@ export class PathMachine {
         if (restricted) this.#move(path, 'degraded_usable', 'gfs_lowered', figures, nowUs, out)
         else {
           path.stage = LAST_STAGE
+          path.canaryArrived = 0
+          path.canaryFailed = 0
           this.#enterCanary(path, nowUs)
           this.#move(path, 'restored', 'gfs_lowered', figures, nowUs, out)
         }
@@ -263,8 +268,6 @@ export class PathMachine {
   #enterCanary(path: PathRecord, nowUs: number): void {
     path.cleanPayloads = 0
     path.badPayloads = 0
-    path.canaryBytes = 1
-    path.canaryAtUs = nowUs
     path.lastCanaryUs = nowUs
   }
 
@@ -274,6 +277,8 @@ export class PathMachine {
     if (this.rules.on('damping') && penalty >= this.rules.settings.penaltySuppress) return
     path.forgetWindow()
     path.failuresInARow = 0
+    path.canaryArrived = 0
+    path.canaryFailed = 0
     path.stage = 0
     this.#enterCanary(path, nowUs)
     this.#move(path, 'restored', 'probes_clean', { cleanProbes: path.cleanProbes, penalty }, nowUs, out)

@@ -76,13 +76,14 @@ export class PathRecord {
   failuresInARow = 0
   cleanPayloads = 0
   badPayloads = 0
+  /** Payloads since it was restored, arrived and failed. */
+  canaryArrived = 0
+  canaryFailed = 0
   cleanProbes = 0
   badProbes = 0
   flaps = 0
   quarantine: QuarantineCause | null = null
   holdUntilUs = 0
-  canaryBytes = 0
-  canaryAtUs = 0
   lastCanaryUs = 0
   pin: { readonly state: PathState; readonly reason: string; readonly untilUs: number } | null = null
 

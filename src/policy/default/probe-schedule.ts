@@ -1,5 +1,6 @@
 // Which measurements are wanted, within a budget of probes and bytes. Payload is the better evidence: a path that carries
 // some is not probed, except to clear a candidate or to end a quarantine.
+//   a transfer hangs   at once, small
 //   candidate     at once, one after the other (every second one large)
 //   quarantined   after the hold, one after the other, small and large in turn
 //   other states  without a sample for probeIdleMs; every fourth one large
@@ -39,6 +40,7 @@ export class ProbeSchedule {
         if (nowUs < path.holdUntilUs || path.quarantine === 'corrupt') return null
         return proofDue ? probe(path, large, 'recover', rules) : null
       default: {
+        if (path.stalled > 0) return proofDue ? probe(path, false, 'verify', rules) : null
         const lastUs = Math.max(path.lastSampleUs, path.probedUs)
         if (lastUs >= 0 && nowUs - lastUs < settings.probeIdleMs * 1000) return null
         // What is in flight will be evidence soon enough.

@@ -22,7 +22,7 @@ import { admittedOutcome, DefaultDecision, rejectedOutcome } from './decision.js
 import { Dispatcher } from './dispatcher.js'
 import { Evidence } from './evidence.js'
 import { ONE } from './fixed-point.js'
-import { canaryBytes, type Judgement, judge, retryAfterUs } from './judgement.js'
+import { type Judgement, judge, retryAfterUs } from './judgement.js'
 import { DEMAND_HALF_LIFE_US, PathRecord } from './path.js'
 import { PathClass } from './path-class.js'
 import { PathMachine } from './path-machine.js'
@@ -137,7 +137,7 @@ class DefaultPolicy implements Policy {
   start(leaseId: number, nowUs: number): boolean {
     checkClock(nowUs)
     const lease = this.#capacity.lease(leaseId)
-    if (lease === undefined || lease.settled) return false
+    if (lease === undefined || lease.settled || lease.writtenOff) return false
     lease.path.load.remove(lease, this.#clock(nowUs))
     this.#evidence.begin(lease, this.#nowUs)
     return true
@@ -218,9 +218,8 @@ class DefaultPolicy implements Policy {
     const { limits, share } = this.#capacity.classOf(request.workload)
     const rules = this.#rules
     if (take) for (const index of request.candidates) this.#paths[index]!.pool.asked(share, nowUs)
-    const strictWaiting = this.#dispatcher.waitsBefore(limits.priority)
     const { shares } = this.#capacity
-    const judgement = judge(request, this.#paths, limits, shares, share, nowUs, rules, this.#selection, strictWaiting)
+    const judgement = judge(request, this.#paths, limits, shares, share, nowUs, rules, this.#selection)
     const budget = this.#retries[limits.priority]!
     if (request.attempt > 0 && rules.on('retry-budget') && !this.#mayRetry(judgement, budget)) {
       const retry = budget.waitUs(rules.settings)
@@ -263,11 +262,7 @@ class DefaultPolicy implements Policy {
 
   #take({ candidates, chosen, request, nowUs }: Judgement, share: number): number {
     const { path, view } = candidates[chosen]!
-    if (view.state === 'restored') {
-      path.canaryBytes = canaryBytes(path, nowUs) - request.bytes
-      path.canaryAtUs = nowUs
-      path.lastCanaryUs = nowUs
-    }
+    if (view.state === 'restored') path.lastCanaryUs = nowUs
     path.demand.add(request.bytes, nowUs, DEMAND_HALF_LIFE_US)
     const lease = this.#capacity.take(path, request.bytes, share, nowUs + request.leaseUs)
     this.#evidence.begin(lease, nowUs)

@@ -1,13 +1,11 @@
 // Which of the candidates that pass is taken. Lowest preference level first; inside it the least predicted time: strict
 // classes weigh the median and the quantile alike, tolerant ones the median alone. Costs within the tie band are drawn by
 // (seed, seq), so that deciders who see the same do not all run to the same path.
-// Under pressure tolerant work spends degraded capacity first, as long as it meets its deadline there.
 
 import { type DrawStream, integerAt, streamOf } from '../../random.js'
 import type { Candidate } from './checks.js'
 import type { ClassLimits } from './class-limits.js'
 import type { Rules } from './rules.js'
-import { SEVERITY } from './scores.js'
 
 export function costOf(limits: ClassLimits, p50Us: number, quantileUs: number): number {
   return limits.tier === 'batch' ? p50Us : Math.round((p50Us + quantileUs) / 2)
@@ -20,17 +18,17 @@ export class Selection {
 
   constructor(rules: Rules) {
     this.#ties = streamOf(rules.settings.seed, 'tie')
-    this.#band = rules.on('tie-band') ? rules.settings.tieBand : 0
+    this.#band = rules.settings.tieBand
   }
 
   /** Place of the chosen candidate, -1 when none passes. */
-  choose(candidates: readonly Candidate[], seq: number, spendDegraded: boolean): number {
+  choose(candidates: readonly Candidate[], seq: number): number {
     let bestLevel = Number.POSITIVE_INFINITY
     let bestCost = Number.POSITIVE_INFINITY
     for (let i = 0; i < candidates.length; i++) {
       const candidate = candidates[i]!
       if (candidate.fails !== 0) continue
-      const level = rankLevel(candidate, spendDegraded)
+      const { level } = candidate
       if (level < bestLevel || (level === bestLevel && candidate.cost < bestCost)) {
         bestLevel = level
         bestCost = candidate.cost
@@ -43,14 +41,8 @@ export class Selection {
     for (let i = 0; i < candidates.length; i++) {
       const candidate = candidates[i]!
       if (candidate.fails !== 0 || candidate.cost > most) continue
-      if (rankLevel(candidate, spendDegraded) === bestLevel) places.push(i)
+      if (candidate.level === bestLevel) places.push(i)
     }
     return places.length === 1 ? places[0]! : places[integerAt(this.#ties, seq, places.length)]!
   }
-}
-
-/** Under pressure the worse the state the earlier, while candidates at risk stay last. */
-export function rankLevel(candidate: Candidate, spendDegraded: boolean): number {
-  if (!spendDegraded) return candidate.level
-  return candidate.level >= 4 ? candidate.level : -SEVERITY[candidate.view.state]
 }
