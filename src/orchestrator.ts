@@ -8,7 +8,7 @@ import { binding, type GateCounters } from './native/binding.js'
 import { decisionChannel, pathStateChannel, sampleChannel } from './observe/channels.js'
 import type { Path, PathTable } from './paths.js'
 import { Permit, permitNumber, sealPermit } from './permit.js'
-import type { Policy, PolicyDecision, PolicyRequest, SampleOutcome } from './policy/policy.js'
+import type { Policy, PolicyDecision, PolicyRequest, SampleOutcome, Transition } from './policy/policy.js'
 import type { WorkloadProfile } from './policy/workload.js'
 import { type DecisionRecord, decisionRecord, type RecordContext, transitionRecord } from './record/decision-record.js'
 import type { RecordLog } from './record/record-log.js'
@@ -58,6 +58,8 @@ export interface Observation {
   readonly dropFraction?: number
   readonly source?: 'transfer' | 'probe'
   readonly selfDelayed?: boolean
+  /** Lease of the decision it ran under; none for a probe. */
+  readonly lease?: number
 }
 
 export interface OrchestratorOptions {
@@ -95,7 +97,7 @@ class Outcome {
     path: Path | undefined,
     permit: Permit | undefined,
   ) {
-    this.outcome = decision.admitted ? 'admitted' : 'rejected'
+    this.outcome = decision.verdict === 'admitted' ? 'admitted' : 'rejected'
     this.path = path
     this.permit = permit
     this.lease = decision.leaseId
@@ -140,7 +142,7 @@ export class Orchestrator {
     const judged = this.#request(request, nowUs)
     const decision = this.#options.policy.decide(judged, nowUs)
     const context = this.#context(nowUs)
-    if (!decision.admitted) {
+    if (decision.verdict !== 'admitted') {
       this.#rejected++
       return this.#publish(new Outcome(context, judged, decision, undefined, undefined) as Rejected)
     }
@@ -180,9 +182,10 @@ export class Orchestrator {
       )
     }
     const nowUs = this.#now()
-    const transition = this.#options.policy.observe(
+    const transitions = this.#options.policy.observe(
       {
         path: path.policyIndex,
+        leaseId: observation.lease ?? 0,
         outcome: observation.outcome,
         totalUs: observation.totalUs,
         bytes: observation.bytes,
@@ -193,11 +196,7 @@ export class Orchestrator {
       nowUs,
     )
     if (sampleChannel.hasSubscribers) sampleChannel.publish(observation)
-    if (transition === null) return
-    if (this.#options.log === undefined && !pathStateChannel.hasSubscribers) return
-    const record = transitionRecord(this.#context(nowUs), path.id, transition)
-    this.#options.log?.write(record)
-    pathStateChannel.publish(record)
+    this.#announce(transitions, nowUs)
   }
 
   /** Gives a session back. False when the lease is unknown, expired or given back already. */
@@ -238,7 +237,17 @@ export class Orchestrator {
   }
 
   #tick(): void {
-    this.#options.policy.tick(this.#now())
+    const nowUs = this.#now()
+    this.#announce(this.#options.policy.tick(nowUs).transitions, nowUs)
+  }
+
+  #announce(transitions: readonly Transition[], nowUs: number): void {
+    if (this.#options.log === undefined && !pathStateChannel.hasSubscribers) return
+    for (const transition of transitions) {
+      const record = transitionRecord(this.#context(nowUs), this.#byIndex[transition.path]!.id, transition)
+      this.#options.log?.write(record)
+      pathStateChannel.publish(record)
+    }
   }
 
   #context(tUs: number): RecordContext {
@@ -249,7 +258,7 @@ export class Orchestrator {
   #request(request: DecideRequest, nowUs: number): PolicyRequest {
     const bytes = wholeNumber('bytes', request.bytes)
     const deadlineUs = nowUs + Math.round(this.#deadlineMs(request.deadlineMs) * 1000)
-    this.#options.policy.tick(nowUs)
+    this.#announce(this.#options.policy.tick(nowUs).transitions, nowUs)
     return {
       requestId: request.requestId ?? null,
       workload: this.#workload(request.workload),
@@ -257,6 +266,10 @@ export class Orchestrator {
       deadlineUs,
       candidates: this.#candidates(request),
       leaseUs: deadlineUs - nowUs + LEASE_GRACE_US,
+      attempt: 0,
+      recomputeUs: null,
+      mayQueue: false,
+      seq: this.#seq + 1,
     }
   }
 
@@ -303,7 +316,10 @@ export class Orchestrator {
     // Only fault rules ask natively for the class of a transfer.
     const classNumber = this.#options.faulted() ? binding().workloadNumber(workload.name) : 0
     const permit = new Permit(path, bytes, nowUs + ttlMs * 1000)
-    return sealPermit(permit, binding().mint(this.#options.gate, path.key, path.operation, bytes, ttlMs * 1e6, classNumber))
+    return sealPermit(
+      permit,
+      binding().mint(this.#options.gate, path.key, path.operation, bytes, ttlMs * 1e6, classNumber),
+    )
   }
 
   #publish<T extends Decision>(decision: T): T {
