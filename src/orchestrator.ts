@@ -4,13 +4,19 @@
 import { refuse, wholeNumber } from './check.js'
 import { didYouMean } from './did-you-mean.js'
 import { SeamError } from './errors.js'
-import { binding, type GateCounters } from './native/binding.js'
-import { decisionChannel, pathStateChannel, sampleChannel } from './observe/channels.js'
+import { binding, type GateCounters, PROBE_KIND, PROBE_PERMIT } from './native/binding.js'
+import { decisionChannel, pathStateChannel, probeChannel, sampleChannel } from './observe/channels.js'
 import type { Path, PathTable } from './paths.js'
 import { Permit, permitNumber, sealPermit } from './permit.js'
-import type { Policy, PolicyDecision, PolicyRequest, SampleOutcome, Transition } from './policy/policy.js'
+import type { Policy, PolicyDecision, PolicyRequest, ProbeDue, SampleOutcome, Transition } from './policy/policy.js'
+import type { ProbeScheduleRules } from './policy/probe-schedule.js'
 import type { WorkloadProfile } from './policy/workload.js'
+import { type BackgroundCounters, BackgroundProbes } from './probe/background-probes.js'
+import { flowsAlong, samplesOf } from './probe/evidence.js'
+import { type CheckedProbe, checkProbe, type ProbeOptions } from './probe/probe-options.js'
+import { type ProbeReport, probeReport } from './probe/probe-report.js'
 import { type DecisionRecord, decisionRecord, type RecordContext, transitionRecord } from './record/decision-record.js'
+import { type ProbeCause, probeRecord } from './record/probe-record.js'
 import type { RecordLog } from './record/record-log.js'
 
 /** Leases outlive their request's deadline by this much, so that a late settle still finds its lease. */
@@ -76,6 +82,8 @@ export interface OrchestratorOptions {
   readonly faulted: () => boolean
   readonly defaultDeadlineMs: number
   readonly permitTtlMs: number
+  /** Undefined: nothing is probed in the background. */
+  readonly probes: ProbeScheduleRules | undefined
   readonly log: RecordLog | undefined
 }
 
@@ -116,6 +124,9 @@ export class Orchestrator {
   readonly #options: OrchestratorOptions
   readonly #byIndex: Path[] = []
   readonly #timer: NodeJS.Timeout
+  readonly #background: BackgroundProbes | undefined
+  /** Probes that the policy asked for while it judged; run at the next tick, off the path of a decision. */
+  readonly #wanted: ProbeDue[] = []
   #seq = 0
   #admitted = 0
   #rejected = 0
@@ -124,6 +135,14 @@ export class Orchestrator {
   /** @internal Use `seam.policy`. */
   constructor(options: OrchestratorOptions) {
     this.#options = options
+    if (options.probes !== undefined) {
+      this.#background = new BackgroundProbes({
+        rules: options.probes,
+        scheduled: options.policy.profile === 'reference',
+        clockUs: options.clockUs,
+        run: (path, asked, cause) => this.probe(path, asked, cause),
+      })
+    }
     this.#timer = setInterval(() => this.#tick(), TICK_MS)
     this.#timer.unref()
   }
@@ -132,8 +151,19 @@ export class Orchestrator {
     return this.#options.policy.profile
   }
 
-  get counters(): { admitted: number; rejected: number; permits: GateCounters } {
-    return { admitted: this.#admitted, rejected: this.#rejected, permits: binding().gateCounters(this.#options.gate) }
+  get counters(): {
+    admitted: number
+    rejected: number
+    permits: GateCounters
+    /** Null when nothing is probed in the background. */
+    probes: BackgroundCounters | null
+  } {
+    return {
+      admitted: this.#admitted,
+      rejected: this.#rejected,
+      permits: binding().gateCounters(this.#options.gate),
+      probes: this.#background?.counters ?? null,
+    }
   }
 
   /** Judges one request. "No" is an answer, not an exception; only a request that makes no sense throws. */
@@ -195,8 +225,53 @@ export class Orchestrator {
       },
       nowUs,
     )
+    if (observation.source !== 'probe') this.#background?.payload(path, nowUs)
     if (sampleChannel.hasSubscribers) sampleChannel.publish(observation)
     this.#announce(transitions, nowUs)
+  }
+
+  /** @internal Use `path.probe()`. Leave, series, report, record, evidence. */
+  async probe(path: Path, options: ProbeOptions, cause: ProbeCause = 'asked'): Promise<ProbeReport> {
+    const asked = checkProbe(options)
+    asked.signal?.throwIfAborted()
+    this.#now()
+    const order = {
+      permit: this.#mintProbe(path, asked),
+      path: path.nativeIndex,
+      kind: PROBE_KIND[asked.kind],
+      inbound: path.mode === 'pull',
+      bytes: asked.bytes,
+      count: asked.count,
+      window: asked.window,
+      timeoutNs: Math.ceil(asked.timeoutMs * 1e6),
+      totalNs: Math.ceil(asked.totalMs * 1e6),
+    }
+    let series: ReturnType<typeof path.agent.probes.start>
+    try {
+      series = path.agent.probes.start(order)
+    } catch (error) {
+      if (!this.#closed) binding().revoke(this.#options.gate, order.permit)
+      throw error
+    }
+    asked.signal?.addEventListener('abort', series.cancel, { once: true })
+    const faulted = this.#options.faulted()
+    const end = await series.ended.finally(() => asked.signal?.removeEventListener('abort', series.cancel))
+    if (SeamError.is(end.error, 'KVSEAM_CLOSED')) throw end.error
+    if (asked.signal?.aborted === true && SeamError.is(end.error, 'KVSEAM_CANCELLED')) throw asked.signal.reason
+    const report = probeReport({ path: path.id, label: path.label, faulted }, asked, end)
+    path.keep(report)
+    if (this.#closed) return report
+    const observed = flowsAlong(path.mode, asked.kind) && (asked.observe ?? this.#trusts(cause))
+    if (this.#options.log !== undefined || probeChannel.hasSubscribers) {
+      const record = probeRecord(this.#context(this.#now()), report, cause, observed)
+      this.#options.log?.write(record)
+      probeChannel.publish(record)
+    }
+    if (!observed) return report
+    for (const sample of samplesOf(asked, end)) {
+      this.observe({ path: path.id, bytes: asked.bytes, source: 'probe', ...sample })
+    }
+    return report
   }
 
   /** Gives a session back. False when the lease is unknown, expired or given back already. */
@@ -217,6 +292,7 @@ export class Orchestrator {
   /** @internal */
   register(path: Path): void {
     this.#byIndex[path.policyIndex] = path
+    this.#background?.add(path, this.#now())
   }
 
   /** A decision whose transfer will not be posted: permit and session go back. */
@@ -238,7 +314,16 @@ export class Orchestrator {
 
   #tick(): void {
     const nowUs = this.#now()
-    this.#announce(this.#options.policy.tick(nowUs).transitions, nowUs)
+    const wanted = [...this.#wanted, ...this.#advance(nowUs)]
+    this.#wanted.length = 0
+    this.#background?.tick(wanted, (index) => this.#byIndex[index]!, nowUs)
+  }
+
+  /** Lets the policy do what is due; returns the probes that it wants. */
+  #advance(nowUs: number): readonly ProbeDue[] {
+    const { transitions, probesDue } = this.#options.policy.tick(nowUs)
+    this.#announce(transitions, nowUs)
+    return probesDue
   }
 
   #announce(transitions: readonly Transition[], nowUs: number): void {
@@ -258,7 +343,7 @@ export class Orchestrator {
   #request(request: DecideRequest, nowUs: number): PolicyRequest {
     const bytes = wholeNumber('bytes', request.bytes)
     const deadlineUs = nowUs + Math.round(this.#deadlineMs(request.deadlineMs) * 1000)
-    this.#announce(this.#options.policy.tick(nowUs).transitions, nowUs)
+    this.#wanted.push(...this.#advance(nowUs))
     return {
       requestId: request.requestId ?? null,
       workload: this.#workload(request.workload),
@@ -309,6 +394,20 @@ export class Orchestrator {
       )
     }
     return indices
+  }
+
+  /**
+   * The published rules score raw milliseconds, so a probe would hide what payloads suffer. A path that they have isolated
+   * carries none, and without evidence stays isolated for ever: there, and only there, a background probe counts.
+   */
+  #trusts(cause: ProbeCause): boolean {
+    return this.profile !== 'reference' || cause === 'verify' || cause === 'recover'
+  }
+
+  #mintProbe(path: Path, { bytes, count }: CheckedProbe): number {
+    const { gate, permitTtlMs } = this.#options
+    // One more than the count: memory that was never touched is warmed up first.
+    return binding().mint(gate, path.key, PROBE_PERMIT, bytes * (count + 1), permitTtlMs * 1e6)
   }
 
   #mint(path: Path, { bytes, workload }: PolicyRequest, nowUs: number): Permit {

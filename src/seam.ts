@@ -22,6 +22,7 @@ import { Path, PathTable } from './paths.js'
 import type { Policy } from './policy/policy.js'
 import { createReferencePolicy } from './policy/reference/profile.js'
 import { WORKLOADS, type WorkloadProfile } from './policy/workload.js'
+import { type BackgroundProbeOptions, backgroundRules } from './probe/background-options.js'
 import { RecordLog } from './record/record-log.js'
 
 /** What openSeam() logs to: pino's, fastify's or any object with these two methods. */
@@ -47,6 +48,11 @@ export interface SeamOptions {
   readonly deadlineMs?: number
   /** A permit that is not used within this is void, milliseconds; 1,000 unless told. */
   readonly permitTtlMs?: number
+  /**
+   * Probing of idle, doubtful and isolated paths in the background, within a budget for each source agent. Off under the
+   * `reference` profile unless limits are given (then only isolated paths learn from it), on otherwise.
+   */
+  readonly probes?: 'off' | BackgroundProbeOptions
   readonly logger?: SeamLogger
   /**
    * Fault rules to arm from the start, such as `rail0.read=5%error(timeout)`; those of KVSEAM_FAULTS come before them.
@@ -66,6 +72,7 @@ const OPTION_NAMES = [
   'recordLog',
   'deadlineMs',
   'permitTtlMs',
+  'probes',
   'logger',
   'faults',
   'clockUs',
@@ -121,6 +128,7 @@ export class Seam {
     this.#sessionsPerPath = wholeNumber('options.sessionsPerPath', options.sessionsPerPath ?? 0, 0, 1_000_000)
     this.#deadlineMs = positive('options.deadlineMs', options.deadlineMs ?? 5000, 86_400_000)
     const permitTtlMs = positive('options.permitTtlMs', options.permitTtlMs ?? 1000, 60_000)
+    const probes = backgroundRules(options.probes, profile)
     const workloads = new Map<string, WorkloadProfile>(Object.entries(WORKLOADS))
     for (const workload of options.workloads ?? [])
       workloads.set(checkName('options.workloads[].name', workload.name), workload)
@@ -155,6 +163,7 @@ export class Seam {
       faulted: () => this.faults.armed,
       defaultDeadlineMs: this.#deadlineMs,
       permitTtlMs,
+      probes,
       log: this.#log,
     })
   }
@@ -277,13 +286,14 @@ export class Seam {
           known.rebind(peer, native)
           continue
         }
+        const riskGroups = [`rail:${from}/${fromRail.name}`, `rail:${target.name}/${toRail.name}`]
         const policyIndex = this.#policy.addPath(
           {
             id,
             pool: this.#pools.get(target.name) ?? target.name,
             maxSessions: this.#sessionsPerPath,
             softCapacityFraction: 0,
-            riskGroups: [`rail:${from}/${fromRail.name}`, `rail:${target.name}/${toRail.name}`],
+            riskGroups,
           },
           this.#clockUs(),
         )
@@ -298,7 +308,9 @@ export class Seam {
           agent,
           peer,
           native,
+          riskGroups,
           snapshot: () => this.#policy.snapshot(policyIndex),
+          probe: (probed, asked) => this.policy.probe(probed, asked),
         })
         this.paths.add(path)
         this.policy.register(path)

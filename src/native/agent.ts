@@ -12,13 +12,12 @@ import {
 } from './binding.js'
 import { Completions } from './completions.js'
 import type { Descriptors } from './descriptors.js'
-import { LatencySnapshot } from './latency.js'
+import { HISTOGRAM_SIZE, LatencySnapshot } from './latency.js'
 import { Peer } from './peer.js'
+import { ProbeSeriesTable } from './probe-series.js'
 import { Region } from './region.js'
 import type { RemoteRegion } from './remote-region.js'
 import type { Transfer } from './transfer.js'
-
-const HISTOGRAM_SIZE = 3 + 32 * 32
 
 export interface RailOptions {
   /** Unique within the agent; part of path ids. */
@@ -71,6 +70,8 @@ export class Agent {
   readonly native: Binding
   /** @internal */
   readonly handle: number
+  /** @internal */
+  readonly probes: ProbeSeriesTable
   readonly #completions: Completions
   readonly #peers = new Map<string, Peer>()
   readonly #connecting = new Map<number, Waiter[]>()
@@ -114,6 +115,7 @@ export class Agent {
       this.#completions.onWake,
     )
     this.#completions.attach(this.handle)
+    this.probes = new ProbeSeriesTable(this.native, this.handle, this.#completions)
     this.info = this.native.agentInfo(this.handle)
   }
 
@@ -302,6 +304,7 @@ export class Agent {
       this.#completions.detach()
       for (const waiters of this.#connecting.values()) for (const waiter of waiters) waiter.reject(this.#closedError())
       this.#connecting.clear()
+      this.probes.close(this.#closedError())
       this.#notificationWaiter?.()
       this.native.freeAgent(this.handle)
     }
@@ -351,6 +354,9 @@ export class Agent {
       }
       case 'fault':
         this.onFault()
+        break
+      case 'probe':
+        this.probes.deliver(event)
         break
     }
   }
