@@ -32,7 +32,7 @@ export interface ProbeOptions {
   readonly window?: number
   /** An operation that takes longer has failed, milliseconds; 500 unless told. */
   readonly timeoutMs?: number
-  /** Bound of the whole series, milliseconds; `count` times `timeoutMs`, at most 30,000, unless told. */
+  /** Bound of the whole series, milliseconds; `timeoutMs` for each and one more, at most 30,000, unless told. */
   readonly totalMs?: number
   /** Ends the series; the call then rejects with the signal's reason. */
   readonly signal?: AbortSignal
@@ -85,7 +85,7 @@ export function checkProbe(options: ProbeOptions): CheckedProbe {
     count,
     window: wholeNumber('window', options.window ?? 1, 1, MOST_WINDOW),
     timeoutMs,
-    totalMs: positive('totalMs', options.totalMs ?? Math.min(count * timeoutMs, TOTAL_MS), LONGEST_MS),
+    totalMs: positive('totalMs', options.totalMs ?? Math.min((count + 1) * timeoutMs, TOTAL_MS), LONGEST_MS),
     signal,
     observe: options.observe,
   }
