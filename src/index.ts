@@ -18,7 +18,12 @@ export type { Path, PathTable } from './paths.js'
 export type { Permit } from './permit.js'
 export type { PathSnapshot, PathState } from './policy/policy.js'
 export { WORKLOADS, type WorkloadProfile } from './policy/workload.js'
+export type { BackgroundProbeOptions } from './probe/background-options.js'
+export type { ProbeLatency } from './probe/probe-latency.js'
+export type { ProbeKind, ProbeOptions } from './probe/probe-options.js'
+export type { ProbeReport } from './probe/probe-report.js'
 export type { DecisionRecord, TransitionRecord } from './record/decision-record.js'
+export type { ProbeRecord } from './record/probe-record.js'
 export {
   type BackendInfo,
   type ConnectOptions,

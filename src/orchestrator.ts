@@ -20,15 +20,22 @@ import { sampleChannel } from './observe/channels.js'
 import type { Path, PathTable } from './paths.js'
 import { Permit, permitNumber, sealPermit } from './permit.js'
 import type { PathDescription, PathSnapshot, PathState, Policy, SampleOutcome } from './policy/policy.js'
+import type { ProbeScheduleRules } from './policy/probe-schedule.js'
 import type { PolicySettings } from './policy/settings.js'
 import type { WorkloadProfile } from './policy/workload.js'
+import type { BackgroundCounters } from './probe/background-probes.js'
+import { PathProbes } from './probe/path-probes.js'
+import type { ProbeOptions } from './probe/probe-options.js'
+import type { ProbeReport } from './probe/probe-report.js'
 import type { DecisionRecord } from './record/decision-record.js'
 import {
+  type Note,
   type RecordedDecision,
   RecordedPolicy,
   type RecordedTick,
   type RecordStream,
 } from './record/recorded-policy.js'
+import { WaitingLine } from './waiting-line.js'
 
 /** Longest and shortest sleep between two ticks. */
 const TICK_MOST_MS = 250
@@ -64,12 +71,8 @@ export interface OrchestratorOptions {
   readonly releases: FaultedReleases
   readonly defaultDeadlineMs: number
   readonly permitTtlMs: number
-}
-
-interface Waiter {
-  readonly queued: RecordedDecision
-  resolve(answer: Admitted | Rejected): void
-  reject(error: Error): void
+  /** Undefined: nothing is probed in the background. */
+  readonly probes: ProbeScheduleRules | undefined
 }
 
 export class Orchestrator {
@@ -78,8 +81,8 @@ export class Orchestrator {
   readonly #byIndex: Path[] = []
   /** Paths by the agent they start at, in registration order: a decision looks at no others. */
   readonly #byStart = new Map<string, Path[]>()
-  /** By ticket. */
-  readonly #waiting = new Map<number, Waiter>()
+  readonly #line = new WaitingLine()
+  readonly #probes: PathProbes
   #timer: NodeJS.Timeout | undefined
   #admitted = 0
   #rejected = 0
@@ -90,6 +93,18 @@ export class Orchestrator {
   constructor(options: OrchestratorOptions) {
     this.#options = options
     this.#policy = new RecordedPolicy(options.policy, options.settings, options.stream, options.clockUs())
+    this.#probes = new PathProbes({
+      gate: options.gate,
+      permitTtlMs: options.permitTtlMs,
+      rules: options.probes,
+      profile: options.policy.profile,
+      clockUs: options.clockUs,
+      faulted: () => options.stream.faulted(),
+      open: () => !this.#closed,
+      record: (report, cause, observed) =>
+        this.#policy.note(() => ({ schema: 'kvseam.probe/1', cause, observed, ...report }), this.#now()),
+      observe: (path, bytes, sample) => this.#observe(path, { path: path.id, bytes, source: 'probe', ...sample }),
+    })
     this.#sleep()
   }
 
@@ -103,13 +118,22 @@ export class Orchestrator {
   }
 
   /** `queued`: how many had to wait, whatever came of it; `waiting`: how many do now. */
-  get counters(): { admitted: number; rejected: number; queued: number; waiting: number; permits: GateCounters } {
+  get counters(): {
+    admitted: number
+    rejected: number
+    queued: number
+    waiting: number
+    permits: GateCounters
+    /** Null when nothing is probed in the background. */
+    probes: BackgroundCounters | null
+  } {
     return {
       admitted: this.#admitted,
       rejected: this.#rejected,
       queued: this.#queued,
-      waiting: this.#waiting.size,
+      waiting: this.#line.size,
       permits: binding().gateCounters(this.#options.gate),
+      probes: this.#probes.counters,
     }
   }
 
@@ -142,21 +166,10 @@ export class Orchestrator {
     this.#observe(this.#pathOf(observation.path), observation)
   }
 
-  #observe(path: Path, observation: Observation): void {
-    this.#policy.observe(
-      {
-        path: path.policyIndex,
-        leaseId: observation.lease ?? 0,
-        outcome: observation.outcome,
-        totalUs: observation.totalUs,
-        bytes: observation.bytes,
-        dropFraction: observation.dropFraction ?? (observation.outcome === 'ok' ? 0 : 1),
-        source: observation.source ?? 'transfer',
-        selfDelayed: observation.selfDelayed ?? false,
-      },
-      this.#now(),
-    )
-    if (sampleChannel.hasSubscribers) sampleChannel.publish(observation)
+  /** @internal Use `path.probe()`. */
+  async probe(path: Path, options: ProbeOptions): Promise<ProbeReport> {
+    this.#now()
+    return await this.#probes.run(path, options, 'asked')
   }
 
   /** Gives a session back. False when the lease is unknown, expired or given back already. */
@@ -174,7 +187,7 @@ export class Orchestrator {
 
   #release(lease: number, nowUs: number): boolean {
     const released = this.#policy.release(lease, nowUs)
-    if (this.#waiting.size > 0) this.#tick()
+    if (this.#line.size > 0) this.#tick()
     return released
   }
 
@@ -220,6 +233,7 @@ export class Orchestrator {
     const known = this.#byStart.get(path.from)
     if (known === undefined) this.#byStart.set(path.from, [path])
     else known.push(path)
+    this.#probes.add(path, this.#now())
   }
 
   /** @internal */
@@ -251,11 +265,10 @@ export class Orchestrator {
   }
 
   /** @internal What came of an admitted decision: for the policy a sample, for the log the whole. */
-  settled(observation: Observation, path: Path, outcome: () => Parameters<RecordedPolicy['note']>[0]): void {
+  settled(observation: Observation, path: Path, outcome: () => Note): void {
     if (this.#closed) return
     this.#observe(path, observation)
-    if (this.#options.stream.wanted()) this.#policy.note(outcome(), this.#now())
-    else this.#policy.skip()
+    this.#policy.note(outcome, this.#now())
   }
 
   /** @internal As observe(), but a seam closed meanwhile learns nothing more and raises nothing. */
@@ -279,13 +292,31 @@ export class Orchestrator {
     this.#closed = true
     clearTimeout(this.#timer)
     this.#policy.flush()
-    for (const { reject } of this.#waiting.values()) reject(closedError())
-    this.#waiting.clear()
+    this.#line.close(closedError())
   }
 
   #now(): number {
     if (this.#closed) throw closedError()
     return this.#options.clockUs()
+  }
+
+  #observe(path: Path, observation: Observation): void {
+    const nowUs = this.#now()
+    this.#policy.observe(
+      {
+        path: path.policyIndex,
+        leaseId: observation.lease ?? 0,
+        outcome: observation.outcome,
+        totalUs: observation.totalUs,
+        bytes: observation.bytes,
+        dropFraction: observation.dropFraction ?? (observation.outcome === 'ok' ? 0 : 1),
+        source: observation.source ?? 'transfer',
+        selfDelayed: observation.selfDelayed ?? false,
+      },
+      nowUs,
+    )
+    if (observation.source !== 'probe') this.#probes.payload(path, nowUs)
+    if (sampleChannel.hasSubscribers) sampleChannel.publish(observation)
   }
 
   #asked(request: DecideRequest, nowUs: number) {
@@ -323,30 +354,13 @@ export class Orchestrator {
   }
 
   #enqueue(judged: RecordedDecision): Queued {
-    const { ticket } = judged.decision
     this.#queued++
-    const answer = new Promise<Admitted | Rejected>((resolve, reject) => {
-      this.#waiting.set(ticket, { queued: judged, resolve, reject })
+    const queued = this.#line.join(judged, (ticket) => {
+      this.#policy.withdraw(ticket, this.#now())
+      this.#rejected++
     })
-    answer.catch(() => {}) // a caller may be gone when the seam is closed
     this.#sleep()
-    return {
-      outcome: 'queued',
-      get record() {
-        return judged.record
-      },
-      answer,
-      withdraw: () => this.#withdraw(ticket),
-    }
-  }
-
-  #withdraw(ticket: number): void {
-    const waiter = this.#waiting.get(ticket)
-    if (waiter === undefined) return
-    this.#waiting.delete(ticket)
-    this.#policy.withdraw(ticket, this.#now())
-    this.#rejected++
-    waiter.resolve(new RejectedOutcome(waiter.queued))
+    return queued
   }
 
   /** What is due by now must not be overlooked by a judgement, e.g. a lease that has expired. */
@@ -357,22 +371,15 @@ export class Orchestrator {
   #tick(): void {
     const nowUs = this.#now()
     this.#answer(this.#policy.tick(nowUs), nowUs)
+    this.#probes.tick((index) => this.#byIndex[index]!, nowUs)
   }
 
   #answer(tick: RecordedTick, nowUs: number): void {
     this.#options.releases.expired(tick.expiredLeases)
+    this.#probes.want(tick.probesDue)
     for (const { ticket, answer } of tick.answers) {
-      const waiter = this.#waiting.get(ticket)
-      this.#waiting.delete(ticket)
-      if (waiter === undefined) {
-        if (answer.decision.leaseId !== 0) this.#policy.release(answer.decision.leaseId, nowUs)
-        continue
-      }
-      try {
-        waiter.resolve(this.#outcome(answer, nowUs))
-      } catch (error) {
-        waiter.reject(error as Error)
-      }
+      const waits = this.#line.answer(ticket, () => this.#outcome(answer, nowUs))
+      if (!waits && answer.decision.leaseId !== 0) this.#policy.release(answer.decision.leaseId, nowUs)
     }
   }
 
@@ -387,7 +394,7 @@ export class Orchestrator {
       },
       Math.max(TICK_LEAST_MS, Math.min(TICK_MOST_MS, dueMs)),
     )
-    if (this.#waiting.size === 0) this.#timer.unref()
+    if (this.#line.size === 0) this.#timer.unref()
   }
 
   #pathOf(id: string): Path {

@@ -28,6 +28,7 @@ import { createPolicy, isProfile, PROFILES, type Profile } from './policy/create
 import type { NominalRate } from './policy/policy.js'
 import type { PolicySettings } from './policy/settings.js'
 import { WORKLOADS, type WorkloadProfile } from './policy/workload.js'
+import { type BackgroundProbeOptions, backgroundRules } from './probe/background-options.js'
 import { RecordLog } from './record/record-log.js'
 import { recordStream } from './record/record-stream.js'
 
@@ -60,6 +61,11 @@ export interface SeamOptions {
   readonly chunkBytes?: number
   /** A permit that is not used within this is void, milliseconds; 1,000 unless told. */
   readonly permitTtlMs?: number
+  /**
+   * Probing of idle, doubtful and isolated paths in the background, within a budget for each source agent. Off under the
+   * `reference` profile unless limits are given (then only isolated paths learn from it), on otherwise.
+   */
+  readonly probes?: 'off' | BackgroundProbeOptions
   readonly logger?: SeamLogger
   /**
    * Fault rules to arm from the start, such as `rail0.read=5%error(timeout)`; those of KVSEAM_FAULTS come before them.
@@ -82,6 +88,7 @@ const OPTION_NAMES = [
   'deadlineMs',
   'chunkBytes',
   'permitTtlMs',
+  'probes',
   'logger',
   'faults',
   'clockUs',
@@ -142,6 +149,7 @@ export class Seam {
       chunkBytes: wholeNumber('options.chunkBytes', options.chunkBytes ?? 16_777_216, 1),
     }
     const permitTtlMs = positive('options.permitTtlMs', options.permitTtlMs ?? 1000, 60_000)
+    const probes = backgroundRules(options.probes, profile)
     const workloads = new Map<string, WorkloadProfile>(Object.entries(WORKLOADS))
     for (const workload of options.workloads ?? [])
       workloads.set(checkName('options.workloads[].name', workload.name), workload)
@@ -179,6 +187,7 @@ export class Seam {
       releases: new FaultedReleases(this.faults),
       defaultDeadlineMs: this.#defaults.deadlineMs,
       permitTtlMs,
+      probes,
     })
   }
 
@@ -311,12 +320,13 @@ export class Seam {
           if (known.agent === agent || known.agent.closed) known.rebind(agent, peer, native)
           continue
         }
+        const riskGroups = [`rail:${from}/${fromRail.name}`, `rail:${target.name}/${toRail.name}`]
         const policyIndex = this.policy.addPath({
           id,
           pool: this.#pools.get(target.name) ?? target.name,
           maxSessions: this.#sessionsPerPath,
           softCapacityFraction: 0,
-          riskGroups: [`rail:${from}/${fromRail.name}`, `rail:${target.name}/${toRail.name}`],
+          riskGroups,
           ...nominalOf(fromRail, toRail),
         })
         const path = new Path({
@@ -330,7 +340,9 @@ export class Seam {
           agent,
           peer,
           native,
+          riskGroups,
           snapshot: () => this.policy.snapshot(policyIndex),
+          probe: (probed, asked) => this.policy.probe(probed, asked),
         })
         this.paths.add(path)
         this.policy.register(path)

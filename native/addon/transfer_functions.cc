@@ -191,6 +191,9 @@ Napi::Value takeEvents(const Napi::CallbackInfo& info) {
       case EngineEvent::Kind::kFault:
         item.Set("kind", "fault");
         break;
+      case EngineEvent::Kind::kProbed:
+        setProbeResult(instance, item, *event.probe, entry->agent->backend());
+        break;
       case EngineEvent::Kind::kNotification: {
         item.Set("kind", "notification");
         item.Set("name", event.name);
@@ -234,11 +237,7 @@ Napi::Value histogram(const Napi::CallbackInfo& info) {
     return info.Env().Undefined();
   }
   const Histogram& source = path->latency[Path::operationIndex(static_cast<uint32_t>(operation))][phase];
-  double* const out = info[4].As<Napi::Float64Array>().Data();
-  out[0] = static_cast<double>(source.count());
-  out[1] = static_cast<double>(source.sumNs());
-  out[2] = static_cast<double>(source.maxNs());
-  for (uint32_t i = 0; i < Histogram::kBuckets; ++i) out[3 + i] = static_cast<double>(source.bucketCount(i));
+  writeHistogram(source, info[4].As<Napi::Float64Array>().Data());
   return Napi::Number::New(info.Env(), Histogram::kBuckets);
 }
 
@@ -257,6 +256,13 @@ Napi::Value pathCounters(const Napi::CallbackInfo& info) {
 }
 
 }  // namespace
+
+void writeHistogram(const Histogram& source, double* out) {
+  out[0] = static_cast<double>(source.count());
+  out[1] = static_cast<double>(source.sumNs());
+  out[2] = static_cast<double>(source.maxNs());
+  for (uint32_t i = 0; i < Histogram::kBuckets; ++i) out[3 + i] = static_cast<double>(source.bucketCount(i));
+}
 
 void addTransferFunctions(Napi::Object exports, Instance* instance) {
   addRawFunction<post>(exports, instance, "post");

@@ -24,6 +24,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./replay.js')).replayCommand,
   },
   {
+    name: 'probe',
+    summary: 'measure round trip, reads and writes of every path between agents on this machine',
+    load: async () => (await import('./probe.js')).probeCommand,
+  },
+  {
     name: 'reference',
     summary: 'check the reference policy against the published vectors',
     load: async () => (await import('./reference.js')).referenceCommand,

@@ -255,6 +255,7 @@ async function travel(
     },
     decision.path,
     () => ({
+      schema: 'kvseam.outcome/1',
       lease: decision.lease,
       path: decision.path.id,
       code: ended.code,

@@ -12,8 +12,9 @@ import {
 } from './binding.js'
 import { Completions, stuckError } from './completions.js'
 import type { Descriptors } from './descriptors.js'
-import { LatencySnapshot } from './latency.js'
+import { HISTOGRAM_SIZE, LatencySnapshot } from './latency.js'
 import { Peer } from './peer.js'
+import { ProbeSeriesTable } from './probe-series.js'
 import { Region } from './region.js'
 import type { RemoteRegion } from './remote-region.js'
 import type { Transfer } from './transfer.js'
@@ -22,7 +23,6 @@ import type { Transfer } from './transfer.js'
 const MOST_NOTIFICATIONS = 65_536
 /** How long a close waits for cancelled transfers to come back before it stops the thread all the same. */
 const CANCEL_MS = 500
-const HISTOGRAM_SIZE = 3 + 32 * 32
 
 export interface RailOptions {
   /** Unique within the agent; part of path ids. */
@@ -80,6 +80,8 @@ export class Agent {
   readonly native: Binding
   /** @internal */
   readonly handle: number
+  /** @internal */
+  readonly probes: ProbeSeriesTable
   readonly #completions: Completions
   readonly #peers = new Map<string, Peer>()
   readonly #connecting = new Map<number, Waiter[]>()
@@ -136,6 +138,7 @@ export class Agent {
       this.#completions.onWake,
     )
     this.#completions.attach(this.handle)
+    this.probes = new ProbeSeriesTable(this.native, this.handle, this.#completions)
     this.info = this.native.agentInfo(this.handle)
   }
 
@@ -341,6 +344,7 @@ export class Agent {
       for (const waiters of this.#connecting.values()) for (const waiter of waiters) waiter.reject(this.#closedError())
       this.#connecting.clear()
       this.#wakeReaders()
+      this.probes.close(this.#closedError())
       this.native.freeAgent(this.handle)
     }
   }
@@ -412,6 +416,9 @@ export class Agent {
       }
       case 'fault':
         this.onFault()
+        break
+      case 'probe':
+        this.probes.deliver(event)
         break
     }
   }

@@ -6,6 +6,8 @@ import { channel } from 'node:diagnostics_channel'
 export const decisionChannel = channel('kvseam:decision')
 /** Payload: `{ path, outcome, totalUs, bytes, source }`. */
 export const sampleChannel = channel('kvseam:sample')
+/** Payload: the probe record. */
+export const probeChannel = channel('kvseam:probe')
 /** Payload: the transition record. */
 export const pathStateChannel = channel('kvseam:path:state')
 /** Payload: the outcome record of a moved (or failed) decision. */

@@ -4,6 +4,7 @@
 import type { Alarm, PathDescription, PathState, ProbeDue, SampleOutcome } from '../policy/policy.js'
 import type { PolicySettings } from '../policy/settings.js'
 import type { WorkloadProfile } from '../policy/workload.js'
+import type { ProbeRecord } from './probe-record.js'
 
 export interface EventHead {
   /** Number of the record in its epoch, from 1; a gap means that records were lost. */
@@ -122,3 +123,4 @@ export type EventRecord =
   | TickRecord
   | QuietTicksRecord
   | OutcomeRecord
+  | ProbeRecord

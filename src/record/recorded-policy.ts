@@ -15,6 +15,7 @@ import type { PolicySettings } from '../policy/settings.js'
 import type { WorkloadProfile } from '../policy/workload.js'
 import { type DecisionRecord, decisionRecord, type TransitionRecord, transitionRecord } from './decision-record.js'
 import type { EventHead, EventRecord, LeaseRecord, OutcomeRecord, TickRecord } from './event-records.js'
+import type { ProbeRecord } from './probe-record.js'
 
 export type StreamRecord = EventRecord | DecisionRecord | TransitionRecord
 
@@ -29,6 +30,9 @@ export interface RecordStream {
   wanted(): boolean
   write(record: StreamRecord): void
 }
+
+/** A record without its head. */
+export type Note = Omit<OutcomeRecord, keyof EventHead> | Omit<ProbeRecord, keyof EventHead>
 
 /** A decision with its record, which is built on first look. */
 export class RecordedDecision {
@@ -181,14 +185,11 @@ export class RecordedPolicy {
     return transitions
   }
 
-  /** For the log only: the policy learns how a transfer ended by observe(). */
-  note(outcome: Omit<OutcomeRecord, 'schema' | keyof EventHead>, nowUs: number): void {
-    if (this.#noted()) this.#stream.write({ schema: 'kvseam.outcome/1', ...this.#head(nowUs), ...outcome })
-  }
-
-  /** A note that nobody wants counts all the same: numbers must not depend on who looks. */
-  skip(): void {
-    this.#noted()
+  /** For the log only, like a note: the policy learns of a transfer or a probe by observe(). */
+  note(body: () => Note, nowUs: number): void {
+    if (!this.#noted()) return
+    const { schema, ...rest } = body()
+    this.#stream.write({ schema, ...this.#head(nowUs), ...rest } as StreamRecord)
   }
 
   configure(settings: PolicySettings, hash: string, nowUs: number): void {

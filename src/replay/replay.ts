@@ -145,9 +145,10 @@ class Epoch {
       case 'kvseam.pin/1':
         this.#pin(record, line)
         return
-      case 'kvseam.outcome/1': {
-        const { schema: _schema, seq: _seq, tUs, epoch: _epoch, ...outcome } = record
-        policy.note(outcome, tUs)
+      case 'kvseam.outcome/1':
+      case 'kvseam.probe/1': {
+        const { seq: _seq, tUs, epoch: _epoch, ...note } = record
+        policy.note(() => note, tUs)
         return
       }
       case 'kvseam.surroundings/1':
