@@ -15,7 +15,7 @@ afterEach(async () => {
 })
 
 async function twoAgents(options: SeamOptions = {}, latencyUs = 0): Promise<{ seam: Seam; path: Path; other: Path }> {
-  const seam = await openSeam(options)
+  const seam = await openSeam({ profile: 'reference', ...options })
   open.push(seam)
   const rails = [
     { name: 'rail0', latencyUs },

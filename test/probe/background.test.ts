@@ -15,7 +15,7 @@ afterEach(async () => {
 })
 
 async function pair(options: SeamOptions): Promise<{ seam: Seam; path: Path }> {
-  const seam = await openSeam(options)
+  const seam = await openSeam({ profile: 'reference', ...options })
   open.push(seam)
   const rails = [{ name: 'rail0', bytesPerSecond: 10e9 }]
   await seam.agent('prefill', { rails })
