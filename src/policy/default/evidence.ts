@@ -12,7 +12,7 @@ import type { Lease } from './lease.js'
 import type { PathRecord } from './path.js'
 import type { PathMachine } from './path-machine.js'
 import type { Rules } from './rules.js'
-import { observedUsPerByte, predictedUs, slowdownOf } from './service.js'
+import { observedUsPerByte, paceOf, predictedUs, slowdownOf } from './service.js'
 
 /** A timeout is a failure when the path had this many times what it should have needed; before that it is load. */
 const TIME_ENOUGH = 4 * ONE
@@ -140,7 +140,10 @@ export class Evidence {
     }
     if (lease !== undefined) this.#learn(path, lease, sample.totalUs, fairUs, idle)
     window.succeed(slowdown)
-    if (slowdown !== null) path.newest().add(slowdown)
+    if (slowdown !== null) {
+      // Too short to tell its pace: it was as it should be, or so slow that noise is no excuse.
+      path.newest().add(paceOf(path, judged, sample.totalUs, fairUs, this.rules) ?? Math.max(ONE, slowdown))
+    }
     this.#machine.payloadArrived(path, slowdown, nowUs, out)
   }
 
