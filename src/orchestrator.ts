@@ -169,6 +169,7 @@ export class Orchestrator {
    */
   observe(observation: Observation): void {
     object('observation', observation, 'it must be an object with path, outcome, totalUs and bytes')
+    text('observation.path', observation.path)
     const path = this.#options.paths.get(observation.path)
     if (path === undefined) {
       throw new SeamError(

@@ -121,6 +121,7 @@ export class Seam {
     this.#sessionsPerPath = wholeNumber('options.sessionsPerPath', options.sessionsPerPath ?? 0, 0, 1_000_000)
     this.#deadlineMs = positive('options.deadlineMs', options.deadlineMs ?? 5000, 86_400_000)
     const permitTtlMs = positive('options.permitTtlMs', options.permitTtlMs ?? 1000, 60_000)
+    checkOptionTypes(options)
     const workloads = new Map<string, WorkloadProfile>(Object.entries(WORKLOADS))
     for (const workload of options.workloads ?? [])
       workloads.set(checkName('options.workloads[].name', workload.name), workload)
@@ -328,6 +329,20 @@ export class Seam {
       throw new SeamError('KVSEAM_CLOSED', {}, 'the seam is closed; open a new one with openSeam()')
     }
   }
+}
+
+/** Types that nothing further down would refuse by name. */
+function checkOptionTypes({ workloads, recordLog, logger, clockUs }: SeamOptions): void {
+  const bad = (option: string, value: unknown, remedy: string): SeamError =>
+    refuse('KVSEAM_CONFIG_INVALID', `options.${option}`, value, remedy)
+  if (workloads !== undefined && !Array.isArray(workloads))
+    throw bad('workloads', workloads, 'it must be an array of workload profiles')
+  if (recordLog !== undefined && (typeof recordLog !== 'string' || recordLog === ''))
+    throw bad('recordLog', recordLog, 'it must be the path of a file')
+  if (logger !== undefined && (typeof logger?.info !== 'function' || typeof logger.warn !== 'function'))
+    throw bad('logger', logger, 'it must have the methods info and warn')
+  if (clockUs !== undefined && typeof clockUs !== 'function')
+    throw bad('clockUs', clockUs, 'it must be a function that returns microseconds')
 }
 
 /**
