@@ -130,18 +130,23 @@ export async function demoCommand(argv: string[], io: CommandIo): Promise<number
         ),
       },
       signal,
-      (running) => {
-        ticker = setInterval(
-          () => (live.isLive ? live.draw(view.lines(running), performance.now()) : say(view.line(running))),
-          live.isLive ? REDRAW_EVERY_MS : PLAIN_LINE_EVERY_MS,
-        )
+      {
+        running: (running) => {
+          ticker = setInterval(
+            () => (live.isLive ? live.draw(view.lines(running), performance.now()) : say(view.line(running))),
+            live.isLive ? REDRAW_EVERY_MS : PLAIN_LINE_EVERY_MS,
+          )
+        },
+        news: tell,
+        ended: (ended) => {
+          clearInterval(ticker)
+          if (live.isLive) live.draw(view.lines(ended), Number.POSITIVE_INFINITY)
+        },
       },
-      tell,
     )
   } finally {
     clearInterval(ticker)
   }
-  if (live.isLive) live.draw(view.lines(run), Number.POSITIVE_INFINITY)
   live.close()
   const summary = summarize(run, signal.aborted)
   say('')

@@ -16,13 +16,16 @@ function script(): string {
   return fileURLToPath(new URL(`./decode-process.${extension}`, import.meta.url))
 }
 
+/** `silent`: the process is gone, or did not answer in time. */
+export type Verdict = { readonly ok: boolean; readonly found: number } | 'silent'
+
 export class DecodeLink {
   readonly name: string
   readonly metadata: Uint8Array
   /** Which blocks of the child's pool are taken; the prefill side schedules for all. */
   readonly blocks: KvBlockAllocator
   readonly #child: ChildProcess
-  readonly #verifying = new Map<number, (verdict: { ok: boolean; found: number }) => void>()
+  readonly #verifying = new Map<number, (verdict: Verdict) => void>()
   readonly #held = new Map<number, Uint32Array>()
   #peer: Peer | undefined
   #exited = false
@@ -38,8 +41,7 @@ export class DecodeLink {
     child.on('message', (message: FromDecode) => this.#onMessage(message))
     child.once('exit', () => {
       this.#exited = true
-      for (const resolve of this.#verifying.values()) resolve({ ok: false, found: 0 })
-      this.#verifying.clear()
+      for (const resolve of [...this.#verifying.values()]) resolve('silent')
       this.onLost()
     })
   }
@@ -93,15 +95,22 @@ export class DecodeLink {
     return ids
   }
 
-  /** The decode side's verdict about the blocks of a request; not ok when the process dies first. */
-  async verdict(id: number): Promise<{ ok: boolean; found: number }> {
-    if (this.#exited) return { ok: false, found: 0 }
-    return await new Promise((resolve) => this.#verifying.set(id, resolve))
+  /** The decode side's verdict about the blocks of a request. */
+  async verdict(id: number, timeoutMs: number): Promise<Verdict> {
+    if (this.#exited) return 'silent'
+    return await new Promise<Verdict>((resolve) => {
+      const timer = setTimeout(() => this.#verifying.get(id)?.('silent'), timeoutMs)
+      this.#verifying.set(id, (verdict) => {
+        clearTimeout(timer)
+        this.#verifying.delete(id)
+        resolve(verdict)
+      })
+    })
   }
 
-  /** The transfer failed: the blocks go back without having been used. */
+  /** The transfer failed and is quiet: the blocks go back without having been used. */
   forget(id: number): void {
-    this.#verifying.delete(id)
+    this.#verifying.get(id)?.('silent')
     this.#say({ kind: 'forget', id })
   }
 
@@ -125,7 +134,6 @@ export class DecodeLink {
   #onMessage(message: FromDecode): void {
     if (message.kind === 'verified') {
       this.#verifying.get(message.id)?.(message)
-      this.#verifying.delete(message.id)
     } else if (message.kind === 'released') {
       const ids = this.#held.get(message.id)
       if (ids === undefined) return

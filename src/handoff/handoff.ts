@@ -25,6 +25,11 @@ export interface MoveRequest {
   readonly verify?: 'auto' | 'off' | 'always'
   /** CRC-32C of the source blocks, from their owner. */
   readonly sourceDigest?: number
+  /**
+   * Called exactly once when nothing can touch the blocks any more, however the transfer ended or if it was never posted.
+   * After a failure this, not the rejection, is the moment to give the blocks to somebody else.
+   */
+  readonly onQuiesced?: () => void
 }
 
 export interface MoveResult {
@@ -89,10 +94,12 @@ export async function move(
     })
   } catch (error) {
     orchestrator.abandon(decision)
+    request.onQuiesced?.()
     throw error
   }
   const quiesced = transfer.quiesced.then(() => {
     orchestrator.releaseQuietly(decision.lease)
+    request.onQuiesced?.()
   })
   const abort = (): void => transfer.cancel()
   request.signal?.addEventListener('abort', abort, { once: true })
@@ -134,6 +141,7 @@ export async function handoff(
     ...(request.exclude === undefined ? {} : { exclude: request.exclude }),
   })
   if (decision.outcome === 'rejected') {
+    request.onQuiesced?.()
     const { record } = decision
     throw new SeamError(
       'KVSEAM_NOT_ADMISSIBLE',
