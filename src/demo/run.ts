@@ -87,8 +87,11 @@ export async function runDemo(setup: DemoSetup, signal: AbortSignal, watcher: De
       latencyUs: setup.railLatencyUs,
     }))
     const agent = await seam.agent(PREFILL, { rails })
+    // Not the requests: they would make an argument longer than the system takes.
+    const { parts, blockBytes, poolBlocks } = setup.plan
+    const layout = { parts, blockBytes, poolBlocks }
     const starting = Array.from({ length: setup.decodes }, (_, i) =>
-      DecodeLink.start({ name: `decode-${i}`, backend: setup.backend, rails, plan: setup.plan }, setup.plan.seed + i),
+      DecodeLink.start({ name: `decode-${i}`, backend: setup.backend, rails, plan: layout }, setup.plan.seed + i),
     )
     for (const started of await Promise.allSettled(starting)) {
       if (started.status === 'fulfilled') links.push(started.value)
