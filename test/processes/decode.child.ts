@@ -1,6 +1,6 @@
 // A decode process for the tests beside it: offers a pool, tells its parent what arrives, does as it is told.
 
-import type { Notification } from '../../src/native/agent.js'
+import type { Notification } from '../../src/native/notification-queue.js'
 import { openSeam } from '../../src/seam.js'
 
 export type FromChild =
