@@ -199,7 +199,7 @@ describe('a transfer', () => {
     expect(seam.policy.counters.permits).toMatchObject({ redeemed: permits.redeemed, revoked: permits.revoked + 1 })
     // Nobody's path was hurt, and no session is left behind.
     await eventually('sessions given back', () => [...seam.paths].every((path) => path.health.activeSessions === 0))
-    expect([...seam.paths].every((path) => path.state === 'healthy')).toBe(true)
+    expect([...seam.paths].every((path) => path.health.dropFraction === 0)).toBe(true)
   })
 
   it('takes an AbortSignal.timeout() as it is', async () => {

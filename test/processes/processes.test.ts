@@ -95,7 +95,8 @@ describe('between processes', { timeout: TIMEOUT_MS }, () => {
     expect((await healthy).bytes).toBe(64)
     await eventually('path unusable', () => !path('decode-0').usable)
     expect(path('decode-1').usable).toBe(true)
-    expect(path('decode-1').state).toBe('healthy')
+    expect(path('decode-1').counters.failed).toBe(0)
+    expect(path('decode-1').health.dropFraction).toBe(0)
     // Only the peer is to blame: its path has no bad sample either.
     expect(path('decode-0').health.samples).toBe(0)
     await eventually('sessions given back', () => path('decode-0').health.activeSessions === 0)
