@@ -24,6 +24,10 @@ export interface Load {
   /** Transfers a second; 0 for a closed loop. */
   readonly ratePerSecond: number
   readonly signal: AbortSignal
+  /** What this run adds to. */
+  readonly result: LoadResult
+  /** By slot: whose transfer arrived there last; a failed one leaves half of the bytes and takes the slot out. */
+  readonly arrivedIn: Map<Slot, LoadResult>
   /** Called with every slot whose transfer arrived, before it is used again. False: the bytes are wrong. */
   readonly check?: ((slot: Slot) => Promise<boolean>) | undefined
   /** Called with every slot before its transfer. */
@@ -37,6 +41,8 @@ export class LoadResult {
   readonly post = new LatencyHistogram()
   /** Native: handed to the transport to arrived. */
   readonly transfer = new LatencyHistogram()
+  /** Of each round. */
+  readonly bytesPerSecond: number[] = []
   bytes = 0
   seconds = 0
   refused = 0
@@ -45,21 +51,22 @@ export class LoadResult {
   /** Due, but not posted before the drain was over; counted in `total` with the time they had waited by then. */
   unposted = 0
   readonly failed = new Map<string, number>()
-  /** Slots whose last transfer arrived. */
-  readonly arrivedIn = new Set<Slot>()
   /** Samples during which this process itself was stalled. */
   selfDelayed = 0
 }
 
-export async function drive(load: Load): Promise<LoadResult> {
+/** One round. */
+export async function drive(load: Load): Promise<void> {
   const run = new Run(load)
-  return load.ratePerSecond > 0 ? await run.onSchedule() : await run.closedLoop()
+  if (load.ratePerSecond > 0) await run.onSchedule()
+  else await run.closedLoop()
 }
 
 class Run {
   readonly #load: Load
   readonly #free: Slot[]
-  readonly #result = new LoadResult()
+  readonly #result: LoadResult
+  readonly #bytesBefore: number
   readonly #startMs = performance.now()
   readonly #endMs: number
   #inFlight = 0
@@ -69,17 +76,19 @@ class Run {
 
   constructor(load: Load) {
     this.#load = load
+    this.#result = load.result
+    this.#bytesBefore = load.result.bytes
     this.#free = [...load.slots]
     this.#endMs = this.#startMs + load.durationMs
   }
 
-  async closedLoop(): Promise<LoadResult> {
+  async closedLoop(): Promise<void> {
     const lanes = Math.min(this.#load.window, this.#load.slots.length)
     await Promise.all(Array.from({ length: lanes }, () => this.#lane()))
-    return this.#finish()
+    this.#finish()
   }
 
-  async onSchedule(): Promise<LoadResult> {
+  async onSchedule(): Promise<void> {
     const gapMs = 1000 / this.#load.ratePerSecond
     const drainByMs = this.#endMs + DRAIN_MS
     let posted = 0
@@ -99,7 +108,7 @@ class Run {
       this.#result.total.record((performance.now() - dueMs()) * 1e6)
     }
     while (this.#inFlight > 0 && performance.now() < drainByMs) await this.#room(drainByMs)
-    return this.#finish()
+    this.#finish()
   }
 
   async #lane(): Promise<void> {
@@ -112,7 +121,7 @@ class Run {
 
   /** One transfer, whatever becomes of it. Never rejects. */
   async #one(slot: Slot, fromMs: number): Promise<void> {
-    const { poster, mark, check } = this.#load
+    const { poster, arrivedIn, mark, check } = this.#load
     this.#inFlight++
     let quiet = false
     let done = false
@@ -127,14 +136,14 @@ class Run {
     }
     try {
       mark?.(slot)
-      this.#result.arrivedIn.delete(slot) // until it has: a failed one leaves half of the bytes
+      arrivedIn.delete(slot)
       const outcome = await poster.post(slot, idle)
       if (outcome === 'refused') {
         this.#result.refused++
         await sleep(REFUSED_PAUSE_MS)
       } else {
         this.#arrived(outcome, fromMs)
-        this.#result.arrivedIn.add(slot)
+        arrivedIn.set(slot, this.#result)
         if (check !== undefined) {
           this.#result.checked++
           if (!(await check(slot))) this.#result.mismatched++
@@ -185,10 +194,11 @@ class Run {
     for (const tell of waiting) tell()
   }
 
-  #finish(): LoadResult {
+  #finish(): void {
     if (this.#fatal !== undefined) throw this.#fatal
-    this.#result.seconds = (Math.max(this.#lastArrivalMs, this.#startMs + 1) - this.#startMs) / 1e3
-    return this.#result
+    const seconds = (Math.max(this.#lastArrivalMs, this.#startMs + 1) - this.#startMs) / 1e3
+    this.#result.seconds += seconds
+    this.#result.bytesPerSecond.push((this.#result.bytes - this.#bytesBefore) / seconds)
   }
 }
 

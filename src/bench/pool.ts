@@ -6,7 +6,7 @@ import type { Peer } from '../native/peer.js'
 import type { Region } from '../native/region.js'
 import { integerAt, streamOf } from '../random.js'
 
-export const POOL_NAME = 'bench'
+const POOL_NAME = 'bench'
 const NOISE_BYTES = 1 << 20
 const STAMP_EVERY_BYTES = 4096
 

@@ -15,6 +15,7 @@ export interface PathFigures {
   readonly path: string
   readonly transfers: number
   readonly bytes: number
+  /** Median of the rounds. */
   readonly bytesPerSecond: number
   readonly transfersPerSecond: number
   /** Due (or submitted, without a rate) to settled promise. */
@@ -55,7 +56,7 @@ export interface CellFigures {
   readonly bytesPerSecond: number
   /** CPU time of both processes, nanoseconds a byte; of both ends together where they share a process. */
   readonly cpuNsPerByte: number
-  /** Beyond the millisecond of the timer that is delayed. */
+  /** Beyond the millisecond of the timer that is delayed; medians of the rounds, and the greatest of all. */
   readonly eventLoopDelayUs: { readonly p50: number; readonly p99: number; readonly p999: number; readonly max: number }
 }
 
@@ -68,6 +69,8 @@ export interface BenchOptions {
   readonly window: number
   readonly ratePerSecond: number
   readonly durationMs: number
+  /** Slices of the duration; with the gate on and off they alternate. */
+  readonly rounds: number
   readonly warmupMs: number
   readonly deadlineMs: number
   readonly poolBytes: number

@@ -8,13 +8,14 @@ import type { Path } from '../paths.js'
 import { permutation, streamOf } from '../random.js'
 import { openSeam, type Seam } from '../seam.js'
 import type { Cell } from './axes.js'
+import { type Account, cellFigures, openAccount, type PathLanes } from './cell-figures.js'
 import { environment } from './environment.js'
 import { type FarEnd, openFarEnd } from './far-end.js'
 import { LatencyHistogram } from './latency-histogram.js'
-import { drive, type LoadResult } from './load.js'
+import { drive } from './load.js'
 import { BenchPool, type Cut, remoteBlocks } from './pool.js'
 import { barePoster, gatedPoster, type Slot } from './poster.js'
-import type { Arrangement, BenchOptions, BenchReport, CellFigures, Gate, Operation, PathFigures } from './report.js'
+import type { Arrangement, BenchOptions, BenchReport, CellFigures, Gate, Operation } from './report.js'
 import { Verifier } from './verifier.js'
 
 /** Lists prepared for a path at most; more would only take memory. */
@@ -36,7 +37,6 @@ export interface Step {
   readonly of: number
   readonly cell: Cell
   readonly operation: Operation
-  readonly gate: Gate
   readonly arrangement: Arrangement
 }
 
@@ -48,26 +48,22 @@ export async function runSweep(
   sweep: Sweep,
   signal: AbortSignal,
   onStep: (step: Step) => void,
-  onCell: (figures: CellFigures) => void,
+  onCell: (figures: readonly CellFigures[]) => void,
 ): Promise<BenchReport> {
   for (const cell of sweep.cells) checkFits(cell, sweep.options)
   const machine = environment()
   const bench = await Bench.open(sweep.options, signal)
   try {
     const steps = sweep.operations.flatMap((operation) =>
-      sweep.cells.flatMap((cell) =>
-        sweep.arrangements.flatMap((arrangement) =>
-          sweep.gates.map((gate) => ({ operation, cell, gate, arrangement })),
-        ),
-      ),
+      sweep.cells.flatMap((cell) => sweep.arrangements.map((arrangement) => ({ operation, cell, arrangement }))),
     )
     const cells: CellFigures[] = []
     for (const [i, step] of steps.entries()) {
       if (signal.aborted) break
       onStep({ number: i + 1, of: steps.length, ...step })
-      const figures = await bench.measure(step.cell, step.operation, step.gate, step.arrangement)
+      const figures = await bench.measure(step.cell, step.operation, sweep.gates, step.arrangement)
       if (signal.aborted) break // cut short: its figures are not those of the others
-      cells.push(figures)
+      cells.push(...figures)
       onCell(figures)
     }
     const { label, provider, version } = bench.backend
@@ -165,84 +161,85 @@ class Bench {
     await this.#far.stop()
   }
 
-  async measure(cell: Cell, operation: Operation, gate: Gate, arrangement: Arrangement): Promise<CellFigures> {
+  /** One cell with each of the gates, in rounds that alternate: what is compared must run side by side. */
+  async measure(
+    cell: Cell,
+    operation: Operation,
+    gates: readonly Gate[],
+    arrangement: Arrangement,
+  ): Promise<CellFigures[]> {
     const paths = [...this.#seam.paths].filter((path) => path.mode === (operation === 'read' ? 'pull' : 'push'))
     const lanes = this.#lanes(cell, paths)
     try {
-      return await this.#measure(cell, operation, gate, arrangement, lanes)
-    } finally {
-      for (const { slots } of lanes) {
-        for (const { near, far } of slots) {
-          near.release()
-          far.release()
+      await this.#prepareBytes(operation, async () => {
+        for (const gate of gates) {
+          await this.#round({
+            gate,
+            arrangement,
+            lanes,
+            durationMs: this.#options.warmupMs,
+            into: openAccount(gate, lanes),
+            verifier: null,
+          })
         }
+      })
+      const verifier = new Verifier(this.#pool, this.#far, cutOf(cell, this.#options))
+      const each = await this.#rounds(gates, arrangement, lanes, verifier)
+      const notify = await this.#notifyLatency()
+      const { window } = this.#options
+      return each.map((account) => cellFigures({ cell, operation, arrangement, lanes, account, notify, window }))
+    } finally {
+      for (const { near, far } of lanes.flatMap(({ slots }) => slots)) {
+        near.release()
+        far.release()
       }
     }
   }
 
-  async #measure(
-    cell: Cell,
-    operation: Operation,
-    gate: Gate,
-    arrangement: Arrangement,
-    lanes: readonly PathLanes[],
-  ): Promise<CellFigures> {
-    const { seed, verify, warmupMs, durationMs } = this.#options
-    // The side that is read from has the noise, the other one nothing that could be taken for it.
+  /** The side that is read from gets the noise; the other is cleared after the warm-up, so that nothing there looks arrived. */
+  async #prepareBytes(operation: Operation, warmUp: () => Promise<void>): Promise<void> {
+    const { seed } = this.#options
     if (operation === 'read') await this.#far.ask({ what: 'fill', seed })
     else this.#pool.fill(seed)
-    await this.#phase(gate, arrangement, lanes, warmupMs, null)
+    await warmUp()
     if (operation === 'read') this.#pool.clear()
     else await this.#far.ask({ what: 'clear' })
-
-    const verifier = verify === 'off' ? null : new Verifier(this.#pool, this.#far, cutOf(cell, this.#options))
-    const delay = monitorEventLoopDelay({ resolution: 1 })
-    const before = await this.#cpuNs()
-    delay.enable()
-    const results = await this.#phase(gate, arrangement, lanes, durationMs, verify === 'each' ? verifier : null)
-    delay.disable()
-    const cpuNs = (await this.#cpuNs()) - before
-
-    const figures: PathFigures[] = []
-    for (const [i, { path, prepare }] of lanes.entries()) {
-      const result = results[i]!
-      if (verify === 'ends' && verifier !== null && !this.#signal.aborted) await verifier.checkArrived(result)
-      figures.push(figuresOf(path, result, prepare, await this.#notifyLatency()))
-    }
-    const bytes = figures.reduce((sum, each) => sum + each.bytes, 0)
-    const beyondTimerUs = (ns: number): number => Math.max(0, ns - 1e6) / 1e3
-    return {
-      cell: cell.name,
-      operation,
-      gate,
-      arrangement,
-      blockBytes: cell.blockBytes,
-      descriptors: cell.descriptors,
-      transferBytes: cell.transferBytes,
-      window: Math.min(this.#options.window, lanes[0]?.slots.length ?? 0),
-      footprintBytes: (lanes[0]?.slots.length ?? 0) * cell.transferBytes,
-      paths: figures,
-      bytesPerSecond:
-        figures.reduce((sum, each) => sum + each.bytesPerSecond, 0) / (arrangement === 'isolated' ? lanes.length : 1),
-      cpuNsPerByte: bytes === 0 ? 0 : cpuNs / bytes,
-      eventLoopDelayUs: {
-        p50: beyondTimerUs(delay.percentile(50)),
-        p99: beyondTimerUs(delay.percentile(99)),
-        p999: beyondTimerUs(delay.percentile(99.9)),
-        max: beyondTimerUs(delay.max),
-      },
-    }
   }
 
-  async #phase(
-    gate: Gate,
+  async #rounds(
+    gates: readonly Gate[],
     arrangement: Arrangement,
     lanes: readonly PathLanes[],
-    durationMs: number,
-    verifier: Verifier | null,
-  ): Promise<LoadResult[]> {
+    verifier: Verifier,
+  ): Promise<Account[]> {
+    const { rounds, durationMs, verify } = this.#options
+    const each = gates.map((gate) => openAccount(gate, lanes))
+    for (let round = 0; round < rounds && !this.#signal.aborted; round++) {
+      for (const account of round % 2 === 0 ? each : [...each].reverse()) {
+        const before = await this.#cpuNs()
+        const delay = monitorEventLoopDelay({ resolution: 1 }) // a new one: paused, it would count the pause
+        delay.enable()
+        await this.#round({
+          gate: account.gate,
+          arrangement,
+          lanes,
+          durationMs: durationMs / rounds,
+          into: account,
+          verifier: verify === 'each' ? verifier : null,
+        })
+        delay.disable()
+        account.delays.push(delay)
+        account.cpuNs += (await this.#cpuNs()) - before
+        if (round < rounds - 1 || verify !== 'ends' || this.#signal.aborted) continue
+        for (const [i, { arrivedIn }] of lanes.entries()) await verifier.checkArrived(arrivedIn, account.results[i]!)
+      }
+    }
+    return each
+  }
+
+  async #round({ gate, arrangement, lanes, durationMs, into, verifier }: Round): Promise<void> {
     const { window, ratePerSecond, deadlineMs } = this.#options
-    const one = async ({ path, slots }: PathLanes): Promise<LoadResult> =>
+    const one = async ({ path, slots, arrivedIn }: PathLanes, i: number): Promise<void> =>
       await drive({
         poster: (gate === 'on' ? gatedPoster : barePoster)(this.#seam, path, deadlineMs),
         slots,
@@ -250,13 +247,16 @@ class Bench {
         durationMs,
         ratePerSecond,
         signal: this.#signal,
+        result: into.results[i]!,
+        arrivedIn,
         mark: verifier?.mark,
         check: verifier?.check,
       })
-    if (arrangement === 'contended') return await Promise.all(lanes.map(one))
-    const results: LoadResult[] = []
-    for (const each of lanes) results.push(await one(each))
-    return results
+    if (arrangement === 'contended') {
+      await Promise.all(lanes.map(one))
+      return
+    }
+    for (const [i, each] of lanes.entries()) await one(each, i)
   }
 
   /** Blocks in a scattered order of their own on either side, so many transfers of them as the pool holds. */
@@ -286,7 +286,7 @@ class Bench {
         prepare.record((performance.now() - start) * 1e6)
         return { near, far, nearIds, farIds }
       })
-      return { path, slots, prepare }
+      return { path, slots, prepare, arrivedIn: new Map() }
     })
   }
 
@@ -312,35 +312,15 @@ class Bench {
   }
 }
 
-interface PathLanes {
-  readonly path: Path
-  readonly slots: readonly Slot[]
-  readonly prepare: LatencyHistogram
+interface Round {
+  readonly gate: Gate
+  readonly arrangement: Arrangement
+  readonly lanes: readonly PathLanes[]
+  readonly durationMs: number
+  readonly into: Account
+  readonly verifier: Verifier | null
 }
 
 function cutOf({ blockBytes, parts }: Cell, { poolBytes }: BenchOptions): Cut {
   return { blockBytes, parts, poolBlocks: Math.floor(poolBytes / (blockBytes * parts)) }
-}
-
-function figuresOf(path: Path, result: LoadResult, prepare: LatencyHistogram, notify: LatencyHistogram): PathFigures {
-  return {
-    path: path.id,
-    transfers: result.transfer.samples,
-    bytes: result.bytes,
-    bytesPerSecond: result.bytes / result.seconds,
-    transfersPerSecond: result.transfer.samples / result.seconds,
-    latency: result.total.figures(),
-    split: {
-      prepare: prepare.figures(),
-      post: result.post.figures(),
-      transfer: result.transfer.figures(),
-      notify: notify.figures(),
-    },
-    histogram: result.total.buckets(),
-    refused: result.refused,
-    failed: Object.fromEntries(result.failed),
-    unposted: result.unposted,
-    selfDelayed: result.selfDelayed,
-    verified: { checked: result.checked, mismatched: result.mismatched },
-  }
 }

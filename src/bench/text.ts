@@ -33,8 +33,8 @@ export function headLines({ options, cells, operations, gates }: Sweep): string[
   ]
 }
 
-export function stepText({ number, of, cell, operation, gate, arrangement }: Step): string {
-  return `${number}/${of} ${operation} ${cell.name} gate ${gate}${arrangement === 'alone' ? '' : ` ${arrangement}`} ...`
+export function stepText({ number, of, cell, operation, arrangement }: Step): string {
+  return `${number}/${of} ${operation} ${cell.name}${arrangement === 'alone' ? '' : ` ${arrangement}`} ...`
 }
 
 export function tableLines(cells: readonly CellFigures[], paint: Paint): string[] {

@@ -103,7 +103,14 @@ const SYNTAX = {
       max: 2 ** 40,
       help: 'registered on each side; at least one transfer a path',
     },
-    duration: { kind: 'duration', default: 1000, min: 10, max: 86_400_000, help: 'of each cell' },
+    duration: { kind: 'duration', default: 1000, min: 10, max: 86_400_000, help: 'of each cell and gate' },
+    rounds: {
+      kind: 'integer',
+      default: 5,
+      min: 1,
+      max: 1000,
+      help: 'slices of the duration; the rate is their median, and gate on and off alternate',
+    },
     warmup: { kind: 'duration', default: 200, min: 0, max: 3_600_000, help: 'before each cell, not counted' },
     deadline: { kind: 'duration', default: 10_000, min: 1, max: 3_600_000, help: 'of a transfer' },
     verify: {
@@ -200,7 +207,7 @@ async function watched(sweep: Sweep, aside: boolean, io: CommandIo): Promise<Ben
         now = stepText(step)
         if (!live.isLive) say(now)
       },
-      (figures) => void done.push(figures),
+      (figures) => void done.push(...figures),
     )
   } finally {
     clearInterval(ticker)
@@ -237,14 +244,20 @@ function sweepOf(options: Values): Sweep {
       window: options.window,
       ratePerSecond: options.rate,
       durationMs: options.duration,
+      rounds: options.rounds,
       warmupMs: options.warmup,
       deadlineMs: options.deadline,
       poolBytes: options.memory,
       verify: options.verify,
-      faults: options.faults ?? null,
+      faults: options.faults === undefined ? null : seeded(options.faults, options.seed),
       seed: options.seed,
     },
   }
+}
+
+/** Rules without a seed of their own get that of the run, so that a run can be repeated. */
+function seeded(faults: string, seed: number): string {
+  return /^\s*seed\s*=/.test(faults) ? faults : `seed=${seed};${faults}`
 }
 
 /** `5%` or `0.05`. */
