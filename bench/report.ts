@@ -60,7 +60,7 @@ function targetText(target: Target, unit: Unit): string {
   return 'atMost' in target ? `<= ${shown(target.atMost, unit)}` : `>= ${shown(target.atLeast, unit)}`
 }
 
-export function shown(value: number, unit: Unit): string {
+function shown(value: number, unit: Unit): string {
   switch (unit) {
     case 'ns':
       return value < 1000 && !Number.isInteger(value) ? `${value.toFixed(value < 10 ? 2 : 0)} ns` : formatNs(value)

@@ -22,13 +22,6 @@ export function ratios(numerators: readonly number[], denominators: readonly num
   return numerators.map((numerator, round) => numerator / denominators[round]!)
 }
 
-/** Nanoseconds that a call takes, from at least `calls` of them in a row. */
-export function nsPerCall(calls: number, call: (i: number) => void): number {
-  const start = process.hrtime.bigint()
-  for (let i = 0; i < calls; i++) call(i)
-  return Number(process.hrtime.bigint() - start) / calls
-}
-
 export function elapsedNs(start: bigint): number {
   return Number(process.hrtime.bigint() - start)
 }

@@ -111,7 +111,18 @@ export interface ConnectOptions {
 /** Longest a close waits for the log, beside its drain. */
 const LOG_CLOSE_MS = 2000
 
+let gateNumber: (seam: Seam) => number
+
+/** @internal Number of the permit book, for benchmarks that mint beforehand. Not reachable from outside the package. */
+export function gateOf(seam: Seam): number {
+  return gateNumber(seam)
+}
+
 export class Seam {
+  static {
+    gateNumber = (seam) => seam.#gate
+  }
+
   readonly paths = new PathTable()
   /** Judges requests: `decide`, `explain`, `observe`, `release`. */
   readonly policy: Orchestrator

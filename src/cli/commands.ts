@@ -4,6 +4,11 @@ import type { CommandEntry } from './command.js'
 
 export const COMMANDS: readonly CommandEntry[] = [
   {
+    name: 'bench',
+    summary: 'measure transfers by block size, batch, path and gate, and compare with an earlier run',
+    load: async () => (await import('./bench.js')).benchCommand,
+  },
+  {
     name: 'demo',
     summary: 'replay a request trace over live paths, break one, and watch the policy route around it',
     load: async () => (await import('./demo.js')).demoCommand,
