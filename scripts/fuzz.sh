@@ -7,13 +7,20 @@ cd "$(dirname "$0")/.."
 seconds=${1:-60}
 only=${2:-}
 
-unset CXX # the preset names the compiler
-cmake --preset fuzz >/dev/null
-cmake --build --preset fuzz -- -j2 >/dev/null
-status=0
+targets=()
 for source in native/fuzz/*_fuzz.cc; do
   name=$(basename "$source" .cc)
-  [ -z "$only" ] || [ "$only" = "$name" ] || continue
+  if [ -z "$only" ] || [ "$only" = "$name" ]; then targets+=("$name"); fi
+done
+if [ ${#targets[@]} -eq 0 ]; then
+  echo "unknown target '$only'; known are: $(basename -s .cc native/fuzz/*_fuzz.cc | xargs)" >&2
+  exit 2
+fi
+unset CXX # the preset names the compiler
+cmake --preset fuzz >/dev/null
+cmake --build --preset fuzz --target "${targets[@]}" -- -j2 >/dev/null
+status=0
+for name in "${targets[@]}"; do
   mkdir -p ".cmake/fuzz/corpus/$name"
   echo "$name: $seconds s"
   .cmake/fuzz/build/"$name" -max_total_time="$seconds" -max_len=4096 -timeout=10 -print_final_stats=1 -verbosity=0 \

@@ -10,7 +10,7 @@ import { permitNumber } from '../../src/permit.js'
 import { LATE_MS, SettleLedger } from './oracles/ledger.js'
 import { PeerProcess } from './peer-process.js'
 import { row } from './row.js'
-import { Subject } from './subject.js'
+import { BLOCK, rail, Subject } from './subject.js'
 
 const BYTES = 1024 * 1024
 /** Detection of a dead peer must take less than this. */
@@ -203,13 +203,16 @@ describe('a peer that looks', () => {
 
   row(5, 'restarted is STALE_EPOCH for what meets it, and works when it is connected again', async () => {
     const subject = await Subject.open()
-    using _ = subject.seam.faults.arm('rail0.read=1*restart')
+    using _ = subject.seam.faults.arm(`${rail(0)}.read=1*restart`)
     const entry = subject.post()
     await subject.ledger.allQuiesced()
     expect(entry.error).toMatchObject({ code: 'KVSEAM_STALE_EPOCH', blame: 'peer' })
     await vi.waitFor(() => expect(subject.decode.peer('prefill-0')).toBeUndefined())
     await subject.seam.connect(subject.decode, subject.prefill.metadata())
     await subject.handOff({ rail: 0 })
+    // The way back was never cut, and connecting again must not have touched it.
+    const back = subject.prefill.allocate(BLOCK, { name: 'back' })
+    await subject.seam.handoff({ from: subject.target.blocks(BLOCK, [0]), to: back.blocks(BLOCK), workload: 'batch' })
     await subject.check()
   })
 })
