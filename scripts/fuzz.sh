@@ -23,7 +23,9 @@ status=0
 for name in "${targets[@]}"; do
   mkdir -p ".cmake/fuzz/corpus/$name"
   echo "$name: $seconds s"
+  dictionary=()
+  if [ -f "native/fuzz/$name.dict" ]; then dictionary=(-dict="native/fuzz/$name.dict"); fi
   .cmake/fuzz/build/"$name" -max_total_time="$seconds" -max_len=4096 -timeout=10 -print_final_stats=1 -verbosity=0 \
-    -artifact_prefix=".cmake/fuzz/$name-" ".cmake/fuzz/corpus/$name" "native/fuzz/corpus/$name" || status=1
+    "${dictionary[@]}" -artifact_prefix=".cmake/fuzz/$name-" ".cmake/fuzz/corpus/$name" "native/fuzz/corpus/$name" || status=1
 done
 exit $status
