@@ -4,7 +4,7 @@
 import { binding } from '../native/binding.js'
 import type { Descriptors } from '../native/descriptors.js'
 import type { Transfer, TransferOutcome } from '../native/transfer.js'
-import type { Decision } from '../orchestrator.js'
+import type { Decision } from '../decision.js'
 import type { Path } from '../paths.js'
 import { WORKLOADS } from '../policy/workload.js'
 import { gateOf, type Seam } from '../seam.js'
