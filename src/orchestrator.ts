@@ -4,7 +4,7 @@
 import { refuse, wholeNumber } from './check.js'
 import { didYouMean } from './did-you-mean.js'
 import { SeamError } from './errors.js'
-import { binding, type GateCounters, PROBE_KIND, PROBE_PERMIT } from './native/binding.js'
+import { binding, type GateCounters } from './native/binding.js'
 import { decisionChannel, pathStateChannel, probeChannel, sampleChannel } from './observe/channels.js'
 import type { Path, PathTable } from './paths.js'
 import { Permit, permitNumber, sealPermit } from './permit.js'
@@ -12,11 +12,11 @@ import type { Policy, PolicyDecision, PolicyRequest, ProbeDue, SampleOutcome, Tr
 import type { ProbeScheduleRules } from './policy/probe-schedule.js'
 import type { WorkloadProfile } from './policy/workload.js'
 import { type BackgroundCounters, BackgroundProbes } from './probe/background-probes.js'
-import { flowsAlong, samplesOf } from './probe/evidence.js'
-import { type CheckedProbe, checkProbe, type ProbeOptions } from './probe/probe-options.js'
-import { type ProbeReport, probeReport } from './probe/probe-report.js'
+import { PathProber } from './probe/path-prober.js'
+import type { ProbeOptions } from './probe/probe-options.js'
+import type { ProbeReport } from './probe/probe-report.js'
 import { type DecisionRecord, decisionRecord, type RecordContext, transitionRecord } from './record/decision-record.js'
-import { type ProbeCause, probeRecord } from './record/probe-record.js'
+import { probeRecord } from './record/probe-record.js'
 import type { RecordLog } from './record/record-log.js'
 
 /** Leases outlive their request's deadline by this much, so that a late settle still finds its lease. */
@@ -124,6 +124,7 @@ export class Orchestrator {
   readonly #options: OrchestratorOptions
   readonly #byIndex: Path[] = []
   readonly #timer: NodeJS.Timeout
+  readonly #prober: PathProber
   readonly #background: BackgroundProbes | undefined
   /** Probes that the policy asked for while it judged; run at the next tick, off the path of a decision. */
   readonly #wanted: ProbeDue[] = []
@@ -135,12 +136,27 @@ export class Orchestrator {
   /** @internal Use `seam.policy`. */
   constructor(options: OrchestratorOptions) {
     this.#options = options
+    this.#prober = new PathProber({
+      gate: options.gate,
+      permitTtlMs: options.permitTtlMs,
+      profile: options.policy.profile,
+      faulted: options.faulted,
+      assertOpen: () => void this.#now(),
+      isOpen: () => !this.#closed,
+      record: (report, cause, observed) => {
+        if (options.log === undefined && !probeChannel.hasSubscribers) return
+        const record = probeRecord(this.#context(this.#now()), report, cause, observed)
+        options.log?.write(record)
+        probeChannel.publish(record)
+      },
+      observe: (observation) => this.observe(observation),
+    })
     if (options.probes !== undefined) {
       this.#background = new BackgroundProbes({
         rules: options.probes,
         scheduled: options.policy.profile === 'reference',
         clockUs: options.clockUs,
-        run: (path, asked, cause) => this.probe(path, asked, cause),
+        run: (path, asked, cause) => this.#prober.probe(path, asked, cause),
       })
     }
     this.#timer = setInterval(() => this.#tick(), TICK_MS)
@@ -230,48 +246,9 @@ export class Orchestrator {
     this.#announce(transitions, nowUs)
   }
 
-  /** @internal Use `path.probe()`. Leave, series, report, record, evidence. */
-  async probe(path: Path, options: ProbeOptions, cause: ProbeCause = 'asked'): Promise<ProbeReport> {
-    const asked = checkProbe(options)
-    asked.signal?.throwIfAborted()
-    this.#now()
-    const order = {
-      permit: this.#mintProbe(path, asked),
-      path: path.nativeIndex,
-      kind: PROBE_KIND[asked.kind],
-      inbound: path.mode === 'pull',
-      bytes: asked.bytes,
-      count: asked.count,
-      window: asked.window,
-      timeoutNs: Math.ceil(asked.timeoutMs * 1e6),
-      totalNs: Math.ceil(asked.totalMs * 1e6),
-    }
-    let series: ReturnType<typeof path.agent.probes.start>
-    try {
-      series = path.agent.probes.start(order)
-    } catch (error) {
-      if (!this.#closed) binding().revoke(this.#options.gate, order.permit)
-      throw error
-    }
-    asked.signal?.addEventListener('abort', series.cancel, { once: true })
-    const faulted = this.#options.faulted()
-    const end = await series.ended.finally(() => asked.signal?.removeEventListener('abort', series.cancel))
-    if (SeamError.is(end.error, 'KVSEAM_CLOSED')) throw end.error
-    if (asked.signal?.aborted === true && SeamError.is(end.error, 'KVSEAM_CANCELLED')) throw asked.signal.reason
-    const report = probeReport({ path: path.id, label: path.label, faulted }, asked, end)
-    path.keep(report)
-    if (this.#closed) return report
-    const observed = flowsAlong(path.mode, asked.kind) && (asked.observe ?? this.#trusts(cause))
-    if (this.#options.log !== undefined || probeChannel.hasSubscribers) {
-      const record = probeRecord(this.#context(this.#now()), report, cause, observed)
-      this.#options.log?.write(record)
-      probeChannel.publish(record)
-    }
-    if (!observed) return report
-    for (const sample of samplesOf(asked, end)) {
-      this.observe({ path: path.id, bytes: asked.bytes, source: 'probe', ...sample })
-    }
-    return report
+  /** @internal Use `path.probe()`. */
+  async probe(path: Path, options: ProbeOptions): Promise<ProbeReport> {
+    return await this.#prober.probe(path, options, 'asked')
   }
 
   /** Gives a session back. False when the lease is unknown, expired or given back already. */
@@ -394,20 +371,6 @@ export class Orchestrator {
       )
     }
     return indices
-  }
-
-  /**
-   * The published rules score raw milliseconds, so a probe would hide what payloads suffer. A path that they have isolated
-   * carries none, and without evidence stays isolated for ever: there, and only there, a background probe counts.
-   */
-  #trusts(cause: ProbeCause): boolean {
-    return this.profile !== 'reference' || cause === 'verify' || cause === 'recover'
-  }
-
-  #mintProbe(path: Path, { bytes, count }: CheckedProbe): number {
-    const { gate, permitTtlMs } = this.#options
-    // One more than the count: memory that was never touched is warmed up first.
-    return binding().mint(gate, path.key, PROBE_PERMIT, bytes * (count + 1), permitTtlMs * 1e6)
   }
 
   #mint(path: Path, { bytes, workload }: PolicyRequest, nowUs: number): Permit {
