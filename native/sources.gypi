@@ -2,6 +2,7 @@
   "variables": {
     "kvseam_core_sources": [
       "native/core/agent.cc",
+      "native/core/agent_probes.cc",
       "native/core/descriptors.cc",
       "native/core/digest.cc",
       "native/core/fault_action.cc",

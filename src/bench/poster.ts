@@ -1,10 +1,10 @@
 // The two ways in which a benchmark posts: asking the policy for every transfer, or with a permit minted without asking. Both
 // need a permit: the native layer refuses everything else, here too.
 
+import type { Decision } from '../decision.js'
 import { binding } from '../native/binding.js'
 import type { Descriptors } from '../native/descriptors.js'
 import type { Transfer, TransferOutcome } from '../native/transfer.js'
-import type { Decision } from '../decision.js'
 import type { Path } from '../paths.js'
 import { WORKLOADS } from '../policy/workload.js'
 import { gateOf, type Seam } from '../seam.js'
@@ -44,7 +44,7 @@ export function gatedPoster(seam: Seam, path: Path, deadlineMs: number): Poster 
         idle()
         throw error
       }
-      if (decision.outcome === 'rejected') {
+      if (decision.outcome !== 'admitted') {
         idle()
         return 'refused'
       }
