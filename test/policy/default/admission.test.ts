@@ -62,7 +62,7 @@ test('the deadline that the record says would flip it does flip it, and one micr
 test('strict work avoids a degraded path while a healthy one can serve, and takes it when none can', () => {
   const story = new Story(paths(4))
   for (let i = 0; i < 4; i++) story.prove(i)
-  story.pass(2000, () => story.observe(0, { totalUs: 40_000 }))
+  story.pass(6000, () => story.observe(0, { totalUs: 60_000 }))
   expect(story.state(0)).toMatch(/^degraded/)
   const deadlineUs = story.nowUs + 1_000_000
   expect(story.decide([0, 1], { workload: WORKLOADS.release, deadlineUs }).path).toBe(1)
@@ -72,9 +72,9 @@ test('strict work avoids a degraded path while a healthy one can serve, and take
 
 test('isolate never gives strict work to a degraded path, but lets a fresh system carry its first transfer', () => {
   const story = new Story(paths(4), {}, 'isolate')
-  expect(story.decide([0], { workload: WORKLOADS.release }).verdict).toBe('admitted')
+  expect(story.transfer([0], 1, { workload: WORKLOADS.release }).verdict).toBe('admitted')
   for (let i = 0; i < 4; i++) story.prove(i)
-  story.pass(2000, () => story.observe(0, { totalUs: 40_000 }))
+  story.pass(6000, () => story.observe(0, { totalUs: 60_000 }))
   const refused = story.decide([0], { workload: WORKLOADS.release, deadlineUs: story.nowUs + 60_000_000 })
   expect(refused).toMatchObject({ verdict: 'rejected', outcome: 'rejected_state' })
 })
