@@ -88,7 +88,7 @@ export const SETTINGS = {
   holdMs: ms(3000, 10, 3_600_000, 'Shortest quarantine.'),
   holdMostMs: ms(60_000, 10, 86_400_000, 'Longest quarantine before the first proof is asked for.'),
   corruptHoldMs: ms(3_600_000, 10, 604_800_000, 'Quarantine after corrupted bytes, unless an operator ends it.'),
-  cleanProbes: count(5, 1, 100, 'Clean probes in a row that end a quarantine.'),
+  cleanProbes: count(3, 1, 100, 'Clean probes in a row that end a quarantine.'),
   verifyMs: ms(2000, 10, 60_000, 'A quarantine candidate that is not cleared within this is quarantined.'),
   canaryDwellMs: ms(1000, 0, 600_000, 'Shortest stay at a canary stage; doubles with each flap, four times at most.'),
   penaltyMost: count(12_000, 1, 1_000_000, 'Flap penalty is capped here.'),

@@ -210,3 +210,13 @@ test('new settings hold from the next call on, states and leases stay, and the h
   expect(story.state(0)).toBe('quarantined')
   expect(policy.release(held.leaseId, story.nowUs)).toBe(true)
 })
+
+test('a window that grows by a reload starts anew and goes on forgetting', () => {
+  const story = new Story(paths(1)).prove(0)
+  story.pass(20_000, () => story.observe(0))
+  story.policy.configure({ ...story.settings, windowMs: 40_000 }, 'longer')
+  story.pass(1000, () => story.observe(0))
+  expect(story.policy.snapshot(0).samples).toBeLessThanOrEqual(5)
+  story.pass(41_000)
+  expect(story.policy.snapshot(0).samples).toBe(0)
+})
