@@ -70,8 +70,9 @@ describe('handoff()', () => {
     const error = await refusalOf(async () => await seam.handoff({ ...request, deadlineMs: 30 }))
     expect(error.code).toBe('KVSEAM_TIMEOUT')
     expect(active()).toBe(1)
-    const [path] = [...seam.paths].filter((each) => each.health.samples === 1)
-    expect(path!.health.dropFraction).toBe(1)
+    // Unless this process was stalled itself meanwhile: then it says nothing about the path.
+    const charged = error.facts['selfDelayed'] === true ? 0 : 1
+    expect([...seam.paths].filter((path) => path.health.dropFraction === 1)).toHaveLength(charged)
     faults.resume()
     await eventually('session given back', () => active() === 0)
   })
