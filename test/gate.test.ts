@@ -2,9 +2,9 @@
 // reuse or stretch a permit; posts must equal admitted decisions whatever happens.
 
 import { describe, expect, it } from 'vitest'
+import type { Admitted } from '../src/decision.js'
 import * as publicFace from '../src/index.js'
 import { binding, OPERATION } from '../src/native/binding.js'
-import type { Admitted } from '../src/orchestrator.js'
 import { Permit, permitNumber } from '../src/permit.js'
 import { admit, DECODE, eventually, openFor, openPair, type Pair, PREFILL, post } from './native/pair.js'
 import { refusalOf } from './native/refusal.js'
@@ -329,7 +329,7 @@ describe('the public face', () => {
       'seam.handoff',
       'prefill.post',
       'policy.decide',
-      'transfer.settle',
+      'transfer.succeed',
       'prefill.notify',
     ]) {
       expect(tried).toContain(must)
@@ -357,7 +357,7 @@ describe('the public face', () => {
         from: PREFILL,
         to: [DECODE],
       })
-      if (decision.outcome === 'rejected') continue
+      if (decision.outcome !== 'admitted') continue
       if (i % 7 === 0) {
         seam.policy.abandon(decision)
         continue

@@ -64,7 +64,9 @@ Progress::Progress(std::shared_ptr<BackendHandle> backend, const ProgressOptions
       api_(backend_->faults().innerApi()),
       self_(backend_->faults().innerSelf()),
       wheel_(options.maxTransfers, nowNs()),
-      held_(options.maxTransfers) {}
+      prober_(this),
+      held_(options.maxTransfers),
+      spinNs_(options.spinNs) {}
 
 Progress::~Progress() {
   if (eventFd_ >= 0) ::close(eventFd_);
@@ -122,6 +124,30 @@ void Progress::disconnect(uint32_t peer) {
     linkCommandsWaiting_.store(static_cast<uint32_t>(linkCommands_.size()), std::memory_order_release);
   }
   wakeThread();
+}
+
+void Progress::probe(std::shared_ptr<ProbeSeries> series) {
+  prober_.start(std::move(series));
+  wakeThread();
+}
+
+void Progress::cancelSeries(uint64_t id) {
+  prober_.cancel(id);
+  wakeThread();
+}
+
+bool Progress::backendPeer(uint32_t peer, uint32_t* out) const {
+  if (peer >= links_.size() || !links_[peer].up) return false;
+  *out = links_[peer].backendPeer;
+  return true;
+}
+
+void Progress::probed(std::shared_ptr<ProbeSeries> series) {
+  EngineEvent event;
+  event.kind = EngineEvent::Kind::kProbed;
+  event.peer = series->peer;
+  event.probe = std::move(series);
+  pushEvent(std::move(event));
 }
 
 bool Progress::changeFaults(FaultChange change) {
@@ -202,6 +228,7 @@ bool Progress::run() {
     retryPosts(now, events != 0);
     wheel_.advance(now, [this, now](uint32_t slot) { expire(slot, now); });
     if (connecting_ != 0) expireConnects(now);
+    worked |= prober_.advance(now);
     if (faultsEngaged_) {
       if (backend_->faults().takeNotice()) pushEvent({EngineEvent::Kind::kFault, 0, {}, {}, 0, {}});
       if (backend_->faults().idle()) engageFaults(false);
@@ -213,7 +240,7 @@ bool Progress::run() {
     }
     if (worked) {
       lastWorkNs = now;
-    } else if (now - lastWorkNs < options_.spinNs) {
+    } else if (now - lastWorkNs < spinNs_) {
       relax();
     } else {
       sleep(now);
@@ -386,12 +413,14 @@ void Progress::beginConnect(const LinkCommand& request) {
 uint32_t Progress::pollBackend() {
   kvseam_event events[kEventsAPoll];
   const uint32_t count = api_->poll(self_, events, kEventsAPoll);
-  if (count != 0) noteLoop(nowNs());  // the backend may have been stuck on the way to these events
+  if (count == 0) return 0;
+  const int64_t now = nowNs();  // of all these events: they had happened when the poll returned
+  noteLoop(now);                // the backend may have been stuck on the way to them
   for (uint32_t i = 0; i < count; ++i) {
     const kvseam_event& event = events[i];
     switch (event.kind) {
       case KVSEAM_EVENT_COMPLETION:
-        onCompletion(event);
+        onCompletion(event, now);
         break;
       case KVSEAM_EVENT_CONNECTED: {
         const auto found = peerOfBackend_.find(event.peer);
@@ -428,7 +457,11 @@ uint32_t Progress::pollBackend() {
   return count;
 }
 
-void Progress::onCompletion(const kvseam_event& event) {
+void Progress::onCompletion(const kvseam_event& event, int64_t nowNs) {
+  if (Prober::owns(event.token)) {
+    if (!prober_.onCompletion(event)) counters_.duplicateCompletions.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
   const auto slot = static_cast<uint32_t>(event.token);
   if (slot >= transfers_.size() || held_[slot] == 0 || token(slot) != event.token) {
     counters_.duplicateCompletions.fetch_add(1, std::memory_order_relaxed);
@@ -436,7 +469,7 @@ void Progress::onCompletion(const kvseam_event& event) {
   }
   Transfer& transfer = transfers_[slot];
   if (transfer.state == TransferState::kPosted) {
-    settle(slot, event.code, event.blame, event.backend_code, event.bytes, kQuiescedFlag, nowNs());
+    settle(slot, event.code, event.blame, event.backend_code, event.bytes, kQuiescedFlag, nowNs);
   } else if (transfer.state == TransferState::kSettled) {
     counters_.lateCompletions.fetch_add(1, std::memory_order_relaxed);
     counters_.quiesced.fetch_add(1, std::memory_order_relaxed);
@@ -466,6 +499,7 @@ void Progress::onPeerDown(uint32_t backendPeer, const Status& status) {
 
 /** Transfers to a lost peer that the backend has not taken yet would wait for nothing. */
 void Progress::failWaiting(uint32_t peer) {
+  prober_.onPeerDown(peer, nowNs());
   const std::deque<uint32_t> waiting = refused_;
   for (const uint32_t slot : waiting) {
     if (paths_[transfers_[slot].path]->peer != peer) continue;
@@ -586,16 +620,16 @@ void Progress::wakeOwner() {
 
 void Progress::sleep(int64_t now) {
   sleeping_.exchange(true, std::memory_order_acq_rel);
-  int64_t wakeAt = wheel_.nextNs();
+  int64_t wakeAt = std::min(wheel_.nextNs(), prober_.nextNs());
   if (!refused_.empty()) wakeAt = std::min(wakeAt, retryAtNs_);
   if (connecting_ != 0) wakeAt = std::min(wakeAt, now + 10'000'000);
   int64_t backendAt = kForeverNs;
   const bool busy = api_->arm(self_, &backendAt) != 0;
   const int fd = api_->wait_fd(self_);
-  if (fd < 0 && unquiesced_ != 0) backendAt = std::min(backendAt, now + kNoFdPollNs);
+  if (fd < 0 && (unquiesced_ != 0 || prober_.unquiesced() != 0)) backendAt = std::min(backendAt, now + kNoFdPollNs);
   wakeAt = std::min(wakeAt, backendAt);
-  const bool commanded = !commands_.empty() || linkCommandsWaiting_.load(std::memory_order_acquire) != 0;
-  if (busy || commanded || stopping_.load(std::memory_order_acquire) || backendAt - now < kSpinBeforeDueNs) {
+  const bool commanded = !commands_.empty() || linkCommandsWaiting_.load(std::memory_order_acquire) != 0 || prober_.ordersWaiting();
+  if (busy || commanded || prober_.fresh(now) || stopping_.load(std::memory_order_acquire) || backendAt - now < kSpinBeforeDueNs) {
     sleeping_.exchange(false, std::memory_order_acq_rel);
     return;
   }
@@ -611,7 +645,14 @@ void Progress::sleep(int64_t now) {
   ppoll(fds, fd >= 0 ? 2 : 1, wakeAt == kForeverNs ? nullptr : &timeout, nullptr);
   // An exchange, not a store: the owner's exchange must stay visible to the next one (a store would break the chain).
   sleeping_.exchange(false, std::memory_order_acq_rel);
-  if ((fds[0].revents & POLLIN) != 0) {
+  const bool called = (fds[0].revents & POLLIN) != 0;
+  const int64_t longest = options_.spinNs * kSpinGrowth;
+  if (nowNs() - now > longest) {
+    spinNs_ = options_.spinNs;
+  } else if (called) {
+    spinNs_ = std::min(spinNs_ * 2, longest);
+  }
+  if (called) {
     uint64_t count = 0;
     [[maybe_unused]] const ssize_t got = ::read(eventFd_, &count, sizeof(count));
   }
@@ -633,15 +674,16 @@ bool Progress::shutDown() {
       api_->cancel(self_, token(slot));
     }
   }
+  prober_.close(nowNs());
   // Even without any grace, what the backend lets go of when asked is waited for: the alternative is to pin it for
   // ever.
   const int64_t stopBy = std::max(stopByNs_.load(std::memory_order_relaxed), nowNs() + kLastLookNs);
-  while (unquiesced_ != 0 && nowNs() < stopBy) {
+  while ((unquiesced_ != 0 || prober_.unquiesced() != 0) && nowNs() < stopBy) {
     if (pollBackend() == 0) std::this_thread::sleep_for(std::chrono::microseconds(50));
   }
   const Status closed(api_->close(self_, std::max(stopBy, nowNs() + 100'000'000)));
   wakeOwner();
-  return unquiesced_ == 0 && closed.ok();
+  return unquiesced_ == 0 && prober_.unquiesced() == 0 && closed.ok();
 }
 
 }  // namespace kvseam

@@ -10,18 +10,18 @@ import {
   type NativeEvent,
   type NativeRail,
 } from './binding.js'
-import { Completions } from './completions.js'
+import { Completions, stuckError } from './completions.js'
 import type { Descriptors } from './descriptors.js'
-import { LatencySnapshot } from './latency.js'
+import { HISTOGRAM_SIZE, LatencySnapshot } from './latency.js'
 import { type Notification, NotificationQueue } from './notification-queue.js'
 import { Peer } from './peer.js'
+import { ProbeSeriesTable } from './probe-series.js'
 import { Region } from './region.js'
 import type { RemoteRegion } from './remote-region.js'
 import type { Transfer } from './transfer.js'
 
 /** How long a close waits for cancelled transfers to come back before it stops the thread all the same. */
 const CANCEL_MS = 500
-const HISTOGRAM_SIZE = 3 + 32 * 32
 
 export interface RailOptions {
   /** Unique within the agent; part of path ids. */
@@ -52,11 +52,16 @@ export interface PostOptions {
   readonly operation: number
   readonly local: Descriptors
   readonly remote: Descriptors
+  /** Part of both lists to move; the whole unless told. */
+  readonly first?: number
+  readonly count?: number
   readonly timeoutMs: number
   readonly notify?: Uint8Array | undefined
 }
 
 interface Waiter {
+  /** performance.now() */
+  readonly untilMs: number
   resolve(peer: Peer): void
   reject(error: Error): void
 }
@@ -68,6 +73,8 @@ export class Agent {
   readonly native: Binding
   /** @internal */
   readonly handle: number
+  /** @internal */
+  readonly probes: ProbeSeriesTable
   readonly #completions: Completions
   readonly #peers = new Map<string, Peer>()
   readonly #connecting = new Map<number, Waiter[]>()
@@ -105,7 +112,9 @@ export class Agent {
       }
     })
     this.native = binding()
-    this.#completions = new Completions(this.native, name, (event) => this.#onEvent(event))
+    const wakePerCompletion = options.wakePerCompletion === true
+    this.#completions = new Completions(this.native, name, (event) => this.#onEvent(event), wakePerCompletion)
+    this.#completions.onStuck = (lagNs) => this.#rejectOverdue(lagNs)
     this.handle = this.native.openAgent(
       gate,
       {
@@ -115,11 +124,12 @@ export class Agent {
         maxTransfers: wholeNumber('maxTransfers', options.maxTransfers ?? 4096, 1, 65_536),
         spinNs: wholeNumber('spinUs', options.spinUs ?? 20, 0, 1_000_000) * 1000,
         quiesceGraceNs: spanNs('quiesceGraceMs', options.quiesceGraceMs ?? 2000),
-        wakePerCompletion: options.wakePerCompletion === true,
+        wakePerCompletion,
       },
       this.#completions.onWake,
     )
     this.#completions.attach(this.handle)
+    this.probes = new ProbeSeriesTable(this.native, this.handle, this.#completions)
     this.info = this.native.agentInfo(this.handle)
   }
 
@@ -174,13 +184,15 @@ export class Agent {
     const info = this.native.peerInfo(this.handle, index)!
     const known = this.#peers.get(info.name)
     if (known !== undefined && known.index === index) return known
+    known?.markGone() // the same name in a new life: the addon drops the old one as soon as it hears of the new
+    const untilMs = performance.now() + timeoutMs
     return await new Promise<Peer>((resolve, reject) => {
       const waiters = this.#connecting.get(index)
       if (waiters !== undefined) {
-        waiters.push({ resolve, reject })
+        waiters.push({ untilMs, resolve, reject })
         return
       }
-      this.#connecting.set(index, [{ resolve, reject }])
+      this.#connecting.set(index, [{ untilMs, resolve, reject }])
       this.#completions.hold()
     })
   }
@@ -213,9 +225,9 @@ export class Agent {
         options.operation,
         local,
         remote,
-        0,
-        Math.max(options.local.count, options.remote.count),
-        spanNs('timeoutMs', options.timeoutMs),
+        options.first ?? 0,
+        options.count ?? Math.max(options.local.count, options.remote.count),
+        Math.ceil(options.timeoutMs * 1e6),
         options.notify,
       ),
     )
@@ -313,6 +325,7 @@ export class Agent {
       for (const waiters of this.#connecting.values()) for (const waiter of waiters) waiter.reject(this.#closedError())
       this.#connecting.clear()
       this.#notifications.end()
+      this.probes.close(this.#closedError())
       this.native.freeAgent(this.handle)
     }
   }
@@ -331,6 +344,21 @@ export class Agent {
       )
     }
     return peer
+  }
+
+  /** Handshakes are the progress thread's work too; the late answer of one that was given up here finds nobody waiting. */
+  #rejectOverdue(lagNs: number): void {
+    const nowMs = performance.now()
+    for (const [index, waiters] of this.#connecting) {
+      const left = waiters.filter((waiter) => waiter.untilMs > nowMs)
+      for (const waiter of waiters) if (!left.includes(waiter)) waiter.reject(stuckError(this.name, lagNs))
+      if (left.length > 0) {
+        this.#connecting.set(index, left)
+      } else {
+        this.#connecting.delete(index)
+        this.#completions.letGo()
+      }
+    }
   }
 
   #onEvent(event: NativeEvent): void {
@@ -357,12 +385,16 @@ export class Agent {
         const peer = [...this.#peers.values()].find((known) => known.index === event.peer)
         if (peer === undefined) break
         this.#peers.delete(peer.name)
+        peer.markGone()
         this.#forgetRegions(peer)
         this.onPeerDown(peer, event.error)
         break
       }
       case 'fault':
         this.onFault()
+        break
+      case 'probe':
+        this.probes.deliver(event)
         break
     }
   }

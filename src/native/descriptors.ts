@@ -99,6 +99,42 @@ export class Descriptors {
     return await this.side.agent.native.digest(this.side.agent.handle, this.listFor(this.side.agent), first, count)
   }
 
+  /**
+   * Parts of about `partBytes` that together are the whole list, in order. A descriptor is never divided, so one that is
+   * larger makes a larger part.
+   */
+  cut(partBytes: number): { first: number; count: number; bytes: number }[] {
+    wholeNumber('partBytes', partBytes, 1)
+    if (this.bytes <= partBytes) return [{ first: 0, count: this.count, bytes: this.bytes }]
+    const shape = this.#shape
+    if (shape.kind === 'blocks') {
+      const { blockBytes } = shape.layout
+      const step = Math.max(1, Math.floor(partBytes / blockBytes))
+      return Array.from({ length: Math.ceil(this.count / step) }, (_, i) => {
+        const count = Math.min(step, this.count - i * step)
+        return { first: i * step, count, bytes: count * blockBytes }
+      })
+    }
+    if (shape.kind === 'joined') {
+      let before = 0
+      return shape.lists.flatMap((list) => {
+        const parts = list.cut(partBytes).map((part) => ({ ...part, first: part.first + before }))
+        before += list.count
+        return parts
+      })
+    }
+    const parts: { first: number; count: number; bytes: number }[] = []
+    shape.lengths.forEach((bytes, i) => {
+      const last = parts.at(-1)
+      if (last === undefined || last.bytes + bytes > partBytes) parts.push({ first: i, count: 1, bytes })
+      else {
+        last.count++
+        last.bytes += bytes
+      }
+    })
+    return parts
+  }
+
   /** Gives the native lists back now instead of at garbage collection. Transfers in flight keep theirs. */
   release(): void {
     this.#released = true

@@ -1,9 +1,10 @@
-// The decision log: JSON lines, written behind the event loop's back. A disk that fails or stalls costs records, never
-// transfers; how many were lost is itself written down as soon as writing works again.
+// The record log: JSON lines tied into a hash chain, written behind the event loop's back. A disk that fails or stalls costs
+// records, never transfers; how many were lost is itself written down as soon as writing works again.
 
-import { closeSync, openSync } from 'node:fs'
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { pino } from 'pino'
 import { SeamError } from '../errors.js'
+import { Chain } from './chain.js'
 
 /** Bytes that may wait for the disk before records are dropped. */
 const MOST_WAITING_BYTES = 16 * 1024 * 1024
@@ -11,8 +12,12 @@ const MOST_WAITING_BYTES = 16 * 1024 * 1024
 export class RecordLog {
   readonly file: string
   readonly #sink: ReturnType<typeof pino.destination>
+  readonly #chain = new Chain()
   /** Bytes of each record that has not reached the file yet, oldest first; of the first one, what is left. */
   readonly #waiting: number[] = []
+  #waitingBytes = 0
+  /** Before the first record: ends the line that a writer before this one did not. */
+  #lead = ''
   #written = 0
   #dropped = 0
   #droppedSinceGap = 0
@@ -24,7 +29,7 @@ export class RecordLog {
   constructor(file: string) {
     this.file = file
     try {
-      closeSync(openSync(file, 'a'))
+      if (endsInsideALine(file)) this.#lead = '\n'
     } catch (cause) {
       throw new SeamError(
         'KVSEAM_RECORD_LOG',
@@ -33,7 +38,7 @@ export class RecordLog {
         { cause },
       )
     }
-    this.#sink = pino.destination({ dest: file, sync: false, minLength: 8192, maxLength: MOST_WAITING_BYTES })
+    this.#sink = pino.destination({ dest: file, sync: false, minLength: 8192 })
     this.#sink.on('write', (bytes: number) => this.#arrived(bytes))
     // What failed stays in the sink and is tried again with the next record, so nothing is lost yet.
     this.#sink.on('error', (error: Error) => {
@@ -84,26 +89,39 @@ export class RecordLog {
     await this.#closing
   }
 
-  /** False when there is no room: the file could not be written for so long that the sink is full. */
+  /** False when there is no room. Asked before the record is chained: a line that is never written is no link. */
   #hand(record: object): boolean {
-    const line = `${JSON.stringify(record)}\n`
-    let taken = true
-    const drop = (): void => {
-      taken = false
+    if (this.#waitingBytes >= MOST_WAITING_BYTES) {
+      this.#sink.flush() // tries again what failed; nothing else would, since nothing is handed over any more
+      return false
     }
-    this.#waiting.push(Buffer.byteLength(line))
-    this.#sink.once('drop', drop)
+    const line = `${this.#lead}${this.#chain.link(JSON.stringify(record))}\n`
+    this.#lead = ''
+    const bytes = Buffer.byteLength(line)
+    this.#waiting.push(bytes)
+    this.#waitingBytes += bytes
     this.#sink.write(line)
-    this.#sink.off('drop', drop)
-    if (!taken) this.#waiting.pop()
-    return taken
+    return true
   }
 
   #arrived(bytes: number): void {
+    this.#waitingBytes -= bytes
     let left = bytes
     let whole = 0
     while (whole < this.#waiting.length && left >= this.#waiting[whole]!) left -= this.#waiting[whole++]!
     this.#waiting.splice(0, whole)
     if (left > 0 && this.#waiting.length > 0) this.#waiting[0]! -= left
+  }
+}
+
+/** What a writer that died in the middle of a record left behind; the next record must not be glued to it. */
+function endsInsideALine(file: string): boolean {
+  const descriptor = openSync(file, 'a+')
+  try {
+    const { size } = fstatSync(descriptor)
+    const last = Buffer.alloc(1)
+    return size > 0 && readSync(descriptor, last, 0, 1, size - 1) === 1 && last[0] !== 0x0a
+  } finally {
+    closeSync(descriptor)
   }
 }

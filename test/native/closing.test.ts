@@ -91,7 +91,7 @@ describe('close()', () => {
     const stuck = completions.track(SLOTS + 1)
     const done = completions.track(SLOTS + 2)
     const outcome = { bytes: 8, postNs: 1, wireNs: 1, totalNs: 2, selfDelayed: false }
-    done.settle(outcome)
+    done.succeed(outcome)
     completions.settleRest(new SeamError('KVSEAM_CLOSED', {}, 'the agent was closed'))
     expect(await refusalOf(async () => await stuck.settled)).toMatchObject({ code: 'KVSEAM_CLOSED' })
     expect(await done.settled).toBe(outcome)

@@ -47,7 +47,7 @@ describe('a full queue', () => {
   })
 
   it('of sessions rejects with the reason instead of queueing', async () => {
-    const { seam } = await openPair({ sessionsPerPath: 2 })
+    const { seam } = await openPair({ sessionsPerPath: 2, profile: 'reference' })
     for (let i = 0; i < 4; i++) admit(seam, { bytes: 64 })
     const decision = seam.policy.decide({ workload: 'batch', bytes: 64, from: PREFILL })
     expect(decision.outcome).toBe('rejected')

@@ -1,10 +1,11 @@
 // Two connected agents with a region each, which most tests of the data plane start from. Closed when the test ends.
 
 import { onTestFinished } from 'vitest'
+import type { DecideRequest } from '../../src/decide-request.js'
+import type { Admitted } from '../../src/decision.js'
 import type { AgentOptions } from '../../src/native/agent.js'
 import type { Descriptors } from '../../src/native/descriptors.js'
 import type { Transfer } from '../../src/native/transfer.js'
-import type { Admitted, DecideRequest } from '../../src/orchestrator.js'
 import { permitNumber } from '../../src/permit.js'
 import { openSeam, type Seam, type SeamOptions } from '../../src/seam.js'
 
@@ -14,7 +15,8 @@ export const DECODE = 'decode-0'
 export const PATIENCE_MS = 20_000
 
 export async function openFor(options: SeamOptions = {}): Promise<Seam> {
-  const seam = await openSeam({ deadlineMs: PATIENCE_MS, permitTtlMs: PATIENCE_MS, ...options })
+  // The published rules: what these tests expect of a decision does not move with the default profile.
+  const seam = await openSeam({ profile: 'reference', deadlineMs: PATIENCE_MS, permitTtlMs: PATIENCE_MS, ...options })
   onTestFinished(async () => await seam.close())
   return seam
 }

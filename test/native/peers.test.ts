@@ -2,12 +2,12 @@
 
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { openSeam } from '../../src/seam.js'
+import { openSeam, type SeamOptions } from '../../src/seam.js'
 import { admit, DECODE, eventually, openFor, openPair, PREFILL } from './pair.js'
 import { expectRefusal, refusalOf } from './refusal.js'
 
-async function openTwo() {
-  const near = await openFor()
+async function openTwo(options: SeamOptions = {}) {
+  const near = await openFor(options)
   const far = await openFor()
   const agent = await near.agent(PREFILL)
   const other = await far.agent(DECODE)
@@ -126,7 +126,7 @@ describe('a peer', () => {
   })
 
   it('that comes back under its name is a new one on the same paths, and the old one stays stale', async () => {
-    const { near, agent } = await openTwo()
+    const { near, agent } = await openTwo({ profile: 'reference' }) // equal paths: the first one is taken
     const kv = agent.allocate(4096)
     const first = await openFor()
     const old = await first.agent('decode-7')

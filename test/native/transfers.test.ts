@@ -196,7 +196,7 @@ describe('a transfer', () => {
     const { permits } = seam.policy.counters
     await expect(seam.handoff({ ...request, signal: abort.signal })).rejects.toBe(reason)
     expect(decode.counters.posted).toBe(2)
-    expect(seam.policy.counters.permits).toMatchObject({ redeemed: permits.redeemed, revoked: permits.revoked + 1 })
+    expect(seam.policy.counters.permits).toMatchObject({ redeemed: permits.redeemed, minted: permits.minted })
     // Nobody's path was hurt, and no session is left behind.
     await eventually('sessions given back', () => [...seam.paths].every((path) => path.health.activeSessions === 0))
     expect([...seam.paths].every((path) => path.health.dropFraction === 0)).toBe(true)
@@ -219,14 +219,16 @@ describe('a transfer', () => {
     const { seam, kv, slots } = await openPair()
     using faults = seam.faults.arm('*.read=error(remote_disconnect)')
     const error = await refusalOf(
-      async () => await seam.handoff({ from: kv.range(0, 64), to: slots.range(0, 64), workload: 'batch' }),
+      async () =>
+        await seam.handoff({ from: kv.range(0, 64), to: slots.range(0, 64), workload: 'batch', failovers: 0 }),
     )
     expect(SeamError.is(error, 'KVSEAM_PEER_DOWN')).toBe(true)
     expect(error.blame).toBe('peer')
     expect(faults.report().rules[0]!.fired).toBe(1)
     const failed = [...seam.paths].map((path) => path.counters.failed)
     expect(failed.reduce((sum, each) => sum + each)).toBe(1)
-    expect([...seam.paths].every((path) => path.health.samples === 0)).toBe(true)
+    // The peer is gone, and its path with it; the other one was not blamed.
+    expect([...seam.paths].filter((path) => path.state === 'quarantined')).toHaveLength(1)
   })
 })
 
