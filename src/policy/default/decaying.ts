@@ -16,8 +16,15 @@ export class Decaying {
   }
 
   add(amount: number, nowUs: number, halfLifeUs: number): void {
-    this.#value = this.at(nowUs, halfLifeUs) + amount
-    this.#atUs += this.#decayUs(nowUs, halfLifeUs)
+    this.settle(nowUs, halfLifeUs)
+    this.#value += amount
+  }
+
+  /** Writes the decay until `nowUs` down; before a change, never for a look. */
+  settle(nowUs: number, halfLifeUs: number): void {
+    const decayUs = this.#decayUs(nowUs, halfLifeUs)
+    this.#value = this.at(nowUs, halfLifeUs)
+    this.#atUs += decayUs
   }
 
   /** Whole steps since the last change. */

@@ -12,12 +12,13 @@ export class FlapPenalty {
 
   /** A clean observation; decay is credited up to a quarter half-life after it. */
   clean(nowUs: number, settings: PolicySettings): void {
-    this.value(nowUs, settings)
+    this.#settle(nowUs, settings)
     if (nowUs > this.#creditUs(settings)) this.#points.skip(nowUs)
     this.#cleanUs = nowUs
   }
 
   add(points: number, nowUs: number, settings: PolicySettings): void {
+    this.#settle(nowUs, settings)
     const before = this.value(nowUs, settings)
     if (before === 0) this.#points.skip(nowUs)
     this.#points.set(Math.min(settings.penaltyMost, before + points))
@@ -27,6 +28,10 @@ export class FlapPenalty {
   value(nowUs: number, settings: PolicySettings): number {
     const creditedUs = Math.min(nowUs, this.#creditUs(settings))
     return Math.floor(this.#points.at(creditedUs, settings.penaltyHalfLifeMs * 1000))
+  }
+
+  #settle(nowUs: number, settings: PolicySettings): void {
+    this.#points.settle(Math.min(nowUs, this.#creditUs(settings)), settings.penaltyHalfLifeMs * 1000)
   }
 
   #creditUs(settings: PolicySettings): number {
