@@ -26,8 +26,8 @@ export interface Judgement {
 
 /** A restored path nobody has used for this long offers its token to every class. */
 const CANARY_STARVES_US = 5_000_000
-/** A late head is looked at again with the next tick, or when it settles. */
-const LATE_HEAD_US = 250_000
+/** A head that is late by this many times its own time, and stallAgeMs, holds up nothing more: it hangs, or pace will tell. */
+const LATE_MOST = 2
 /** Without a deadline and without a candidate there is nothing to take an SLA from. */
 const NO_CANDIDATE_SLA_US = 0
 
@@ -140,15 +140,18 @@ function figures(
 
 /**
  * A path is given more only when what it carries is nearly through, so that the queue and not the link decides what comes
- * next. Behind a transfer that is late nothing is sent: either it hangs, or the path is slower than thought.
+ * next. Behind a transfer that is late nothing is sent for a while: either it hangs, or the path is slower than thought.
  */
 function dispatchWaitUs(path: PathRecord, view: PathView, nowUs: number, rules: Rules): number {
-  const { dispatchUs, noiseUs } = rules.settings
-  if (path.load.oldest === null || !rules.dispatch) return 0
+  const { dispatchUs, noiseUs, stallAgeMs } = rules.settings
+  const { oldest } = path.load
+  if (oldest === null || !rules.dispatch) return 0
   const usPerByte = (view.usPerByte * view.expected) / ONE
   const waitUs = path.load.fifoAhead(nowUs, usPerByte) * usPerByte - dispatchUs
   if (waitUs > 0) return Math.ceil(waitUs)
-  return path.load.headLateUs(nowUs, usPerByte, view.fixedUs) > noiseUs ? LATE_HEAD_US : 0
+  const lateUs = path.load.headLateUs(nowUs, usPerByte, view.fixedUs)
+  if (lateUs <= noiseUs) return 0
+  return Math.max(0, Math.ceil(LATE_MOST * oldest.bytes * usPerByte + stallAgeMs * 1000 - lateUs))
 }
 
 /** PRS and FAE, against the room of the other candidates. */

@@ -105,6 +105,24 @@ test('small transfers share a path that is nearly through instead of waiting for
   expect(verdicts).toEqual(['admitted', 'admitted', 'admitted'])
 })
 
+test('a transfer that hangs holds up its path for a while, and not until somebody gives it up', () => {
+  const story = new Story(paths(1)).prove(0)
+  const own = idealUs(100 * MIB)
+  const startUs = story.nowUs
+  busy(story, 0)
+  story.nowUs += Math.round(1.5 * own)
+  const { verdict } = story.decide([0], { mayQueue: true, deadlineUs: startUs + 10_000_000 })
+  expect(verdict).toBe('queued')
+  const granted: QueueAnswer[] = []
+  while (granted.length === 0 && story.nowUs < startUs + 5_000_000) {
+    story.nowUs = Math.max(story.nowUs + 1, story.policy.nextTickUs())
+    granted.push(...story.tick().granted)
+  }
+  // Late by twice its own time and 20 ms: not at once, for a slow path must not be stacked, and not much later.
+  expect(story.nowUs - startUs).toBeGreaterThan(2.5 * own + 20_000)
+  expect(story.nowUs - startUs).toBeLessThan(3.5 * own + 20_000)
+})
+
 test('whatever comes, every queued request gets exactly one answer by its deadline', () => {
   const step = fc.record({
     gapUs: fc.integer({ min: 1, max: 30_000 }),
