@@ -91,7 +91,8 @@ function checkFits(cell: Cell, { poolBytes }: BenchOptions): void {
   )
 }
 
-class Bench {
+/** The two ends, open for as many cells as wanted. */
+export class Bench {
   readonly #seam: Seam
   readonly #near: Agent
   readonly #peer: Peer

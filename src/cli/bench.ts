@@ -141,6 +141,7 @@ const SYNTAX = {
     'kvseam bench --block 4KiB..4MiB --batch 1..64 --op both --html bench.html',
     'kvseam bench --model llama-3.1-70b --tokens 8192 --tp 8 --memory 1GiB --gate both',
     'kvseam bench --json > base.json && kvseam bench --compare base.json --max-regress 5%',
+    'kvseam bench peers --help',
     "kvseam bench --paths 2 --verify each --faults 'rail1.read=5%delay(2ms)'",
   ],
 } as const satisfies CommandSyntax
@@ -148,6 +149,7 @@ const SYNTAX = {
 const REDRAW_EVERY_MS = 200
 
 export async function benchCommand(argv: string[], io: CommandIo): Promise<number> {
+  if (argv[0] === 'peers') return (await import('./bench-peers.js')).benchPeersCommand(argv.slice(1), io)
   const parsed = parseOptions(SYNTAX, argv)
   if (parsed.help) {
     for (const line of helpLines(SYNTAX, io)) io.stdout(line)
