@@ -56,7 +56,16 @@ function sideOf(candidates: number): Side {
       nowUs += 100
       const totalUs = 900 + ((i * 7 + sample * 13) % 50)
       policy.observe(
-        { path, outcome: 'ok', totalUs, bytes: 65_536, dropFraction: 0, source: 'transfer', selfDelayed: false },
+        {
+          path,
+          leaseId: 0,
+          outcome: 'ok',
+          totalUs,
+          bytes: 65_536,
+          dropFraction: 0,
+          source: 'transfer',
+          selfDelayed: false,
+        },
         nowUs,
       )
     }
@@ -68,6 +77,10 @@ function sideOf(candidates: number): Side {
     deadlineUs: null,
     candidates: indices,
     leaseUs: LEASE_US,
+    attempt: 0,
+    recomputeUs: null,
+    mayQueue: false,
+    seq: 1,
   }
   return { policy, request, nowUs }
 }
@@ -75,7 +88,7 @@ function sideOf(candidates: number): Side {
 function decideOnce(side: Side): void {
   side.nowUs += 1
   const decision = side.policy.decide(side.request, side.nowUs)
-  if (!decision.admitted) throw new Error(`no candidate was admitted: ${decision.outcome}`)
+  if (decision.verdict !== 'admitted') throw new Error(`no candidate was admitted: ${decision.outcome}`)
   side.policy.release(decision.leaseId, side.nowUs)
 }
 

@@ -1,6 +1,6 @@
 // What one gated transfer of next to nothing costs, and how much of that is the gate and the crossing into native code.
 
-import type { Admitted } from '../../src/orchestrator.js'
+import type { Admitted } from '../../src/decision.js'
 import { openSeam, type Seam } from '../../src/seam.js'
 import { type Effort, type Figure, figure, type Scenario } from '../figure.js'
 import { Pair } from '../pair.js'

@@ -12,7 +12,7 @@ namespace kvseam::addon {
 namespace {
 
 // Raised whenever an exported function changes its arguments; src/native/binding.ts refuses any other number.
-constexpr uint32_t kBindingVersion = 2;
+constexpr uint32_t kBindingVersion = 3;
 
 /** Folder of this very file: backends that are shared objects lie beside it. */
 std::string ownFolder() {
@@ -57,6 +57,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   addTransferFunctions(exports, instance);
   addMeasureFunctions(exports, instance);
   addFaultFunctions(exports, instance);
+  addProbeFunctions(exports, instance);
   return exports;
 }
 

@@ -18,6 +18,12 @@ void addDescriptorFunctions(Napi::Object exports, Instance* instance);
 void addTransferFunctions(Napi::Object exports, Instance* instance);
 void addMeasureFunctions(Napi::Object exports, Instance* instance);
 void addFaultFunctions(Napi::Object exports, Instance* instance);
+void addProbeFunctions(Napi::Object exports, Instance* instance);
+
+/** [count, sumNs, maxNs, bucket 0, bucket 1, ...] */
+void writeHistogram(const Histogram& source, double* out);
+/** The end of a series as the fields of an event. */
+void setProbeResult(Instance* instance, Napi::Object item, const ProbeSeries& series, const BackendHandle& backend);
 
 using Call = Napi::Value (*)(const Napi::CallbackInfo&);
 

@@ -43,8 +43,8 @@ napi_value mint(napi_env env, const RawArguments& arguments, Instance* instance)
     throwStatus(instance, Status::local(KVSEAM_CLOSED, "the gate is closed or belongs to another thread"));
     return nullptr;
   }
-  if (numbers[2] < 1 || numbers[2] > (KVSEAM_OP_READ | KVSEAM_OP_WRITE)) {
-    throwArgument(instance, "operations must be 1 (read), 2 (write) or 3 (both)");
+  if (numbers[2] < 1 || (numbers[2] > (KVSEAM_OP_READ | KVSEAM_OP_WRITE) && numbers[2] != kProbePermit)) {
+    throwArgument(instance, "operations must be 1 (read), 2 (write), 3 (both) or 8 (probe)");
     return nullptr;
   }
   const int64_t now = nowNs();
@@ -83,6 +83,8 @@ Napi::Value gateCounters(const Napi::CallbackInfo& info) {
   Napi::Object out = Napi::Object::New(info.Env());
   out.Set("minted", static_cast<double>(counters.minted));
   out.Set("redeemed", static_cast<double>(counters.redeemed));
+  out.Set("probesMinted", static_cast<double>(counters.probesMinted));
+  out.Set("probesRedeemed", static_cast<double>(counters.probesRedeemed));
   out.Set("refused", static_cast<double>(counters.refused));
   out.Set("expired", static_cast<double>(counters.expired));
   out.Set("revoked", static_cast<double>(counters.revoked));

@@ -157,6 +157,19 @@ Napi::Value notify(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(transfer));
 }
 
+// (agent, slot in flight) => nanoseconds until its deadline, negative when that has passed
+Napi::Value remaining(const Napi::CallbackInfo& info) {
+  Instance* const instance = instanceOf(info);
+  const AgentEntry* const entry = instance->agent(info[0]);
+  uint64_t slot = 0;
+  if (entry == nullptr || !readWhole(instance, info[1], "slot", &slot)) return info.Env().Undefined();
+  if (slot >= entry->agent->progress().options().maxTransfers) {
+    throwArgument(instance, "there is no such slot");
+    return info.Env().Undefined();
+  }
+  return Napi::Number::New(info.Env(), static_cast<double>(entry->agent->remainingNs(static_cast<uint32_t>(slot), nowNs())));
+}
+
 // (agent) => [{ kind, peer, error?, name?, incarnation?, data? }]
 Napi::Value takeEvents(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
@@ -177,6 +190,9 @@ Napi::Value takeEvents(const Napi::CallbackInfo& info) {
         break;
       case EngineEvent::Kind::kFault:
         item.Set("kind", "fault");
+        break;
+      case EngineEvent::Kind::kProbed:
+        setProbeResult(instance, item, *event.probe, entry->agent->backend());
         break;
       case EngineEvent::Kind::kNotification: {
         item.Set("kind", "notification");
@@ -221,11 +237,7 @@ Napi::Value histogram(const Napi::CallbackInfo& info) {
     return info.Env().Undefined();
   }
   const Histogram& source = path->latency[Path::operationIndex(static_cast<uint32_t>(operation))][phase];
-  double* const out = info[4].As<Napi::Float64Array>().Data();
-  out[0] = static_cast<double>(source.count());
-  out[1] = static_cast<double>(source.sumNs());
-  out[2] = static_cast<double>(source.maxNs());
-  for (uint32_t i = 0; i < Histogram::kBuckets; ++i) out[3 + i] = static_cast<double>(source.bucketCount(i));
+  writeHistogram(source, info[4].As<Napi::Float64Array>().Data());
   return Napi::Number::New(info.Env(), Histogram::kBuckets);
 }
 
@@ -245,9 +257,17 @@ Napi::Value pathCounters(const Napi::CallbackInfo& info) {
 
 }  // namespace
 
+void writeHistogram(const Histogram& source, double* out) {
+  out[0] = static_cast<double>(source.count());
+  out[1] = static_cast<double>(source.sumNs());
+  out[2] = static_cast<double>(source.maxNs());
+  for (uint32_t i = 0; i < Histogram::kBuckets; ++i) out[3 + i] = static_cast<double>(source.bucketCount(i));
+}
+
 void addTransferFunctions(Napi::Object exports, Instance* instance) {
   addRawFunction<post>(exports, instance, "post");
   addRawFunction<cancel>(exports, instance, "cancel");
+  addFunction<remaining>(exports, instance, "remaining");
   addRawFunction<drain>(exports, instance, "drain");
   addRawFunction<acknowledgeWake>(exports, instance, "acknowledgeWake");
   addFunction<notify>(exports, instance, "notify");

@@ -100,6 +100,8 @@ Status Agent::allocate(uint64_t bytes, const std::string& name, uint64_t* handle
   if (!validName(name))
     return Status::local(KVSEAM_INVALID_ARGUMENT,
                          "region name '" + name + "' must have 1 to 63 characters of A-Z a-z 0-9 . _ : @ -");
+  if (!validName(name)) return Status::local(KVSEAM_INVALID_ARGUMENT, "region name '" + name + "' must have 1 to 63 characters of A-Z a-z 0-9 . _ : @ -");
+  if (reservedName(name)) return Status::local(KVSEAM_INVALID_ARGUMENT, "region name '" + name + "' begins with 'kvseam.', which the engine keeps for itself; choose another");
   bool taken = false;
   regions_.forEach([&](const std::shared_ptr<Region>& region) { taken = taken || region->name() == name; });
   if (taken)
@@ -132,7 +134,7 @@ Status Agent::addList(std::shared_ptr<DescriptorList> list, uint64_t* handle) {
   return {};
 }
 
-Status Agent::exportMetadata(std::string* out) const {
+Status Agent::exportMetadata(std::string* out) {
   if (closed_) return closedStatus(name_);
   Metadata metadata;
   metadata.backend = (*backend_)->name;
@@ -153,6 +155,10 @@ Status Agent::exportMetadata(std::string* out) const {
     metadata.regions.push_back(std::move(offer));
   });
   if (!status.ok()) return status;
+  // An agent that can't be probed can still move payloads, so this is no reason to fail.
+  if (probeMemory_ == nullptr) [[maybe_unused]] const Status registered = ProbeMemory::allocate(backend_, incarnation_, &probeMemory_);
+  RegionOffer probeOffer;
+  if (probeMemory_ != nullptr && probeMemory_->offer(&probeOffer).ok()) metadata.regions.push_back(std::move(probeOffer));
   return metadata.write(out);
 }
 
@@ -177,7 +183,12 @@ Status Agent::connect(const uint8_t* blob, size_t bytes, int64_t deadlineNs, uin
                               static_cast<uint32_t>(metadata.address.size())};
   // Import everything before anything changes: a refused blob leaves the peer table as it was.
   std::vector<std::shared_ptr<RemoteRegion>> regions;
-  for (const RegionOffer& offer : metadata.regions) {
+  RegionOffer probeOffer;
+  for (RegionOffer& offer : metadata.regions) {
+    if (reservedName(offer.name)) {
+      if (offer.name == ProbeMemory::kName) probeOffer = std::move(offer);
+      continue;
+    }
     if (sameLife) {
       const auto& old = peers_[known].regions;
       const auto kept =
@@ -198,6 +209,7 @@ Status Agent::connect(const uint8_t* blob, size_t bytes, int64_t deadlineNs, uin
       if (std::find(regions.begin(), regions.end(), old) == regions.end()) old->drop();
     }
     peer.regions = std::move(regions);
+    if (peer.probeOffer.key.empty()) peer.probeOffer = std::move(probeOffer);
     *peerOut = known;
     return {};
   }
@@ -209,7 +221,8 @@ Status Agent::connect(const uint8_t* blob, size_t bytes, int64_t deadlineNs, uin
     return Status::local(KVSEAM_QUEUE_FULL, "too many connects are waiting; try again");
   }
   if (known < peers_.size()) dropPeer(known);  // the same name in a new life replaces the old one
-  peers_.push_back({metadata.agent, metadata.incarnation, metadata.rails, std::move(regions), false});
+  peers_.push_back({metadata.agent, metadata.incarnation, metadata.rails, std::move(regions), false, metadata.address,
+                    std::move(probeOffer), nullptr});
   *peerOut = index;
   return {};
 }
@@ -220,6 +233,7 @@ void Agent::dropPeer(uint32_t index) {
   peer.gone = true;
   for (const auto& region : peer.regions) region->drop();
   peer.regions.clear();
+  peer.probeMemory.reset();
   progress_->disconnect(index);
 }
 
@@ -404,6 +418,88 @@ Status Agent::cancel(uint64_t handle) {
   return {};
 }
 
+Status Agent::checkProbe(const ProbeRequest& request) const {
+  if (closed_) return closedStatus(name_);
+  const Path* const path = progress_->path(request.path);
+  if (path == nullptr) return Status::local(KVSEAM_NO_PATH, "path " + std::to_string(request.path) + " does not exist");
+  const Peer& peer = peers_[path->peer];
+  if (peer.gone) return Status(KVSEAM_STALE_EPOCH, KVSEAM_BLAME_peer, "peer '" + peer.name + "' is gone or has restarted; connect to it again");
+  if (static_cast<uint32_t>(request.kind) >= kProbeKinds) {
+    return Status::local(KVSEAM_INVALID_ARGUMENT, "probe kind " + std::to_string(static_cast<uint32_t>(request.kind)) + " is not 0 (rtt), 1 (read) or 2 (write)");
+  }
+  if (request.count == 0 || request.count > ProbeSeries::kMaxCount || request.window == 0 || request.window > ProbeSeries::kMaxWindow) {
+    return Status::local(KVSEAM_INVALID_ARGUMENT, "a probe has 1 to " + std::to_string(ProbeSeries::kMaxCount) + " operations, 1 to " +
+                                                      std::to_string(ProbeSeries::kMaxWindow) + " of them in flight at once");
+  }
+  if (request.bytes == 0 || request.bytes > ProbeMemory::kHalfBytes) {
+    return Status::local(KVSEAM_OUT_OF_BOUNDS, "an operation of a probe has 1 to " + std::to_string(ProbeMemory::kHalfBytes) + " bytes, not " +
+                                                   std::to_string(request.bytes));
+  }
+  if (request.timeoutNs <= 0 || request.deadlineNs <= nowNs()) return Status::local(KVSEAM_INVALID_ARGUMENT, "a probe needs a timeout above 0");
+  if ((capabilities().operations & operationOf(request.kind)) == 0) {
+    return Status::local(KVSEAM_NOT_SUPPORTED, std::string("backend '") + (*backend_)->name + "' has no one-sided " +
+                                                   (request.kind == ProbeKind::kWrite ? "write" : "read") + "; probe with another kind");
+  }
+  return {};
+}
+
+/** The two ends of what probes of this peer move. */
+Status Agent::takeProbeMemory(Peer* peer) {
+  if (probeMemory_ == nullptr) {
+    Status status = ProbeMemory::allocate(backend_, incarnation_, &probeMemory_);
+    if (!status.ok()) return status;
+  }
+  if (peer->probeMemory != nullptr) return {};
+  if (peer->probeOffer.key.empty()) {
+    return Status::protocol(KVSEAM_NOT_SUPPORTED, "peer '" + peer->name + "' offers no memory for probes; run the same kvseam on both sides");
+  }
+  const kvseam_peer_info info{peer->name.c_str(), peer->incarnation, reinterpret_cast<const uint8_t*>(peer->address.data()),
+                              static_cast<uint32_t>(peer->address.size())};
+  return ProbeMemory::import(backend_, info, peer->probeOffer, &peer->probeMemory);
+}
+
+Status Agent::probe(const ProbeRequest& request, uint64_t* out) {
+  Status status = checkProbe(request);
+  if (!status.ok()) return status;
+  Path* const path = progress_->path(request.path);
+  Peer* const peer = &peers_[path->peer];
+  status = takeProbeMemory(peer);
+  if (!status.ok()) return status;
+  if (request.bytes > peer->probeMemory->halfBytes()) {
+    return Status::local(KVSEAM_OUT_OF_BOUNDS, "peer '" + peer->name + "' offers " + std::to_string(peer->probeMemory->halfBytes()) +
+                                                   " bytes for probes and this one has " + std::to_string(request.bytes));
+  }
+  if (!progress_->probeRoom()) return Status::local(KVSEAM_QUEUE_FULL, std::to_string(Prober::kMaxSeries) + " probes are running; wait for some");
+  status = permits_->redeem(request.permit, path->key, kProbePermit, request.bytes * (uint64_t{request.count} + 1), nowNs());
+  if (!status.ok()) return status;
+
+  const auto kind = static_cast<uint32_t>(request.kind);
+  if (path->probes[kind] == nullptr) path->probes[kind] = std::make_unique<ProbeFigures>();
+  uint64_t& warmBytes = path->warmBytes[Path::operationIndex(operationOf(request.kind))];
+  auto series = std::make_shared<ProbeSeries>();
+  series->id = nextProbe_++;
+  series->path = request.path;
+  series->peer = path->peer;
+  series->localRail = path->localRail;
+  series->remoteRail = path->remoteRail;
+  series->kind = request.kind;
+  series->inbound = request.inbound;
+  series->warmUp = request.bytes > warmBytes;
+  series->bytes = request.bytes;
+  series->count = request.count;
+  series->window = request.window;
+  series->timeoutNs = request.timeoutNs;
+  series->deadlineNs = request.deadlineNs;
+  series->local = probeMemory_;
+  series->remote = peer->probeMemory;
+  series->figures = path->probes[kind].get();
+  series->samples.reserve(request.count);
+  warmBytes = std::max(warmBytes, request.bytes);
+  *out = series->id;
+  progress_->probe(std::move(series));
+  return {};
+}
+
 uint32_t Agent::drain(CompletionRecord* out, uint32_t max) {
   uint32_t count = 0;
   while (count < max && progress_->popCompletion(&out[count])) {
@@ -442,8 +538,11 @@ Status Agent::close(int64_t graceNs) {
   for (Peer& peer : peers_) {
     for (const auto& region : peer.regions) region->drop();
     peer.regions.clear();
+    peer.probeMemory.reset();
     peer.gone = true;
   }
+  if (probeMemory_ != nullptr) probeMemory_->withdrawNow();
+  probeMemory_.reset();
   if (!ended) {
     progress_->detachWake();
     return Status::local(KVSEAM_TIMEOUT, "the progress thread of agent '" + name_ +

@@ -2,6 +2,7 @@
 #include "descriptors.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <string>
 
 namespace kvseam {
@@ -12,6 +13,12 @@ constexpr double kMaxExact = 9007199254740992.0;  // 2^53: above it a JavaScript
 
 bool wholeNumber(double value) {
   return value >= 0 && value <= kMaxExact && value == static_cast<double>(static_cast<uint64_t>(value));
+}
+
+std::string asText(double value) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%.17g", value);
+  return text;
 }
 
 Status tooMany(uint64_t count) {
@@ -93,9 +100,9 @@ Status DescriptorList::fromRuns(std::shared_ptr<Memory> memory, const double* of
   bool uniform = usual != 0;  // a list of empty descriptors says so one by one
   for (uint64_t i = 0; i < count; ++i) {
     if (!wholeNumber(offsets[i]) || !wholeNumber(lengths[i])) {
-      return Status::local(
-          KVSEAM_OUT_OF_BOUNDS,
-          "descriptor " + std::to_string(i) + " has an offset or length that is not a whole number from 0 to 2^53");
+      return Status::local(KVSEAM_OUT_OF_BOUNDS, "descriptor " + std::to_string(i) + " has offset " + asText(offsets[i]) +
+                                                     " and length " + asText(lengths[i]) +
+                                                     "; both must be whole numbers from 0 to 2^53");
     }
     const auto offset = static_cast<uint64_t>(offsets[i]);
     const auto length = static_cast<uint64_t>(lengths[i]);

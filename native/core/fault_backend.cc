@@ -1,10 +1,9 @@
 // The wrapping table, and the operations that are not posts: connect, poll, cancel and memory.
 #include "fault_backend.h"
 
-#include <time.h>
-
 #include <algorithm>
 #include <cerrno>
+#include <ctime>
 #include <utility>
 
 #include "clock.h"
@@ -17,17 +16,29 @@ namespace {
 constexpr uint32_t kMemoryOps = bitOf(FaultOp::op_register) | bitOf(FaultOp::op_deregister) | bitOf(FaultOp::op_load);
 constexpr uint32_t kAgentOps = bitOf(FaultOp::op_register) | bitOf(FaultOp::op_deregister) | bitOf(FaultOp::op_poll);
 constexpr uint32_t kConnectionOps = bitOf(FaultOp::op_load) | bitOf(FaultOp::op_connect);
-constexpr uint32_t kPathOps = kFaultPathOps | bitOf(FaultOp::op_cancel) | bitOf(FaultOp::op_probe) | bitOf(FaultOp::op_release);
+constexpr uint32_t kPathOps =
+    kFaultPathOps | bitOf(FaultOp::op_cancel) | bitOf(FaultOp::op_probe) | bitOf(FaultOp::op_release);
 constexpr int64_t kSliceNs = 2'000'000;
 
 FaultOp opOf(uint32_t kind) {
   return kind == KVSEAM_OP_READ ? FaultOp::op_read : kind == KVSEAM_OP_WRITE ? FaultOp::op_write : FaultOp::op_notify;
 }
 
+/** The operation that rules know it by: a probe is one of its own, whichever way its bytes go. */
+FaultOp opOf(const kvseam_op& op) { return (op.flags & KVSEAM_OP_FLAG_PROBE) != 0 ? FaultOp::op_probe : opOf(op.kind); }
+
+/** The direction after which its path is named. */
+FaultOp directionOf(const kvseam_op& op) {
+  if ((op.flags & KVSEAM_OP_FLAG_PROBE) == 0) return opOf(op.kind);
+  return (op.flags & KVSEAM_OP_FLAG_INBOUND) != 0 ? FaultOp::op_read : FaultOp::op_write;
+}
+
 /** Keeps the calling thread in here, as a library call that hangs would; ends early when every plan is disarmed. */
 void hold(const std::vector<FaultJudge>& judges, int64_t ns) {
   const int64_t untilNs = nowNs() + ns;
-  const auto armed = [&] { return std::any_of(judges.begin(), judges.end(), [](const FaultJudge& judge) { return judge.plan()->active(); }); };
+  const auto armed = [&] {
+    return std::any_of(judges.begin(), judges.end(), [](const FaultJudge& judge) { return judge.plan()->active(); });
+  };
   for (int64_t left = ns; left > 0 && armed(); left = untilNs - nowNs()) {
     const int64_t slice = std::min(left, kSliceNs);
     const timespec pause{slice / 1'000'000'000, slice % 1'000'000'000};
@@ -40,7 +51,9 @@ void eraseJudge(std::vector<FaultJudge>* judges, const std::shared_ptr<FaultPlan
 }
 
 kvseam_status statusOf(const FaultError& error, const char* what) {
-  return Status(static_cast<Code>(error.code), static_cast<Blame>(error.blame), std::string("injected fault: ") + what, error.backendCode).toC();
+  return Status(static_cast<Code>(error.code), static_cast<Blame>(error.blame), std::string("injected fault: ") + what,
+                error.backendCode)
+      .toC();
 }
 
 }  // namespace
@@ -56,7 +69,8 @@ void FaultBackend::armMemory(const std::shared_ptr<FaultPlan>& plan) {
   for (uint32_t path = 0; path < names_.paths(); ++path) notePath(plan.get(), path);
   const std::lock_guard<std::mutex> lock(memoryMutex_);
   memoryJudges_.emplace_back(plan);
-  const bool any = std::any_of(memoryJudges_.begin(), memoryJudges_.end(), [](const FaultJudge& judge) { return judge.speaksOf(kMemoryOps); });
+  const bool any = std::any_of(memoryJudges_.begin(), memoryJudges_.end(),
+                               [](const FaultJudge& judge) { return judge.speaksOf(kMemoryOps); });
   memoryArmed_.store(any, std::memory_order_release);
 }
 
@@ -85,7 +99,8 @@ void FaultBackend::arm(std::shared_ptr<FaultPlan> plan) {
 
 void FaultBackend::disarm(const std::shared_ptr<FaultPlan>& plan) {
   eraseJudge(&judges_, plan);
-  pollJudged_ = std::any_of(judges_.begin(), judges_.end(), [](const FaultJudge& judge) { return judge.speaksOf(bitOf(FaultOp::op_poll)); });
+  pollJudged_ = std::any_of(judges_.begin(), judges_.end(),
+                            [](const FaultJudge& judge) { return judge.speaksOf(bitOf(FaultOp::op_poll)); });
   if (!judges_.empty()) return;
   refused_.clear();
   operations_.letGo(nowNs());
@@ -101,7 +116,8 @@ const FaultSubject& FaultBackend::subjectOfPath(uint32_t path, FaultOp op) {
 
 FaultVerdict FaultBackend::judge(const FaultSubject& subject, FaultOp op, const kvseam_op* posted, int64_t nowNs) {
   FaultVerdict verdict;
-  const FaultTarget target{subject, op, posted == nullptr ? 0 : posted->bytes, {}, posted == nullptr ? 0 : posted->workload};
+  const FaultTarget target{
+      subject, op, posted == nullptr ? 0 : posted->bytes, {}, posted == nullptr ? 0 : posted->workload};
   for (FaultJudge& judge : judges_) judge.judge(target, nowNs, &verdict);
   if (verdict.kill) killProcess();
   if (verdict.blockNs > 0 || !verdict.pauses.empty()) notice_ = true;
@@ -119,8 +135,8 @@ kvseam_status FaultBackend::post(const kvseam_op& op) {
     return Status().toC();
   }
   if (judges_.empty()) return inner_->post(innerSelf_, &op);
-  const FaultSubject& subject = subjectOfPath(op.path, opOf(op.kind));
-  FaultVerdict verdict = judge(subject, opOf(op.kind), &op, now);
+  const FaultSubject& subject = subjectOfPath(op.path, directionOf(op));
+  FaultVerdict verdict = judge(subject, opOf(op), &op, now);
   if (verdict.terminal != nullptr && verdict.terminal->kind == FaultActionKind::kEagain) {
     const uint64_t left = verdict.terminal->amount;
     verdict.terminal = nullptr;
@@ -147,7 +163,8 @@ void FaultBackend::cancel(uint64_t token) {
 kvseam_status FaultBackend::connect(const kvseam_peer_info* peer, uint32_t* outPeer) {
   const int64_t now = nowNs();
   FaultVerdict verdict = judge(subjects_.intern(names_.ofConnection(peer->name)), FaultOp::op_connect, nullptr, now);
-  if (verdict.terminal != nullptr && verdict.terminal->kind == FaultActionKind::kError) return statusOf(verdict.terminal->error, "connect");
+  if (verdict.terminal != nullptr && verdict.terminal->kind == FaultActionKind::kError)
+    return statusOf(verdict.terminal->error, "connect");
   const kvseam_status status = inner_->connect(innerSelf_, peer, outPeer);
   if (status.code == KVSEAM_OK) operations_.forgetCut(*outPeer);
   if (status.code != KVSEAM_OK || !verdict.any) return status;
@@ -181,7 +198,8 @@ bool FaultBackend::heldConnect(const kvseam_event& event, int64_t nowNs) {
 
 void FaultBackend::advanceConnects(int64_t nowNs) {
   std::erase_if(connects_, [&](const HeldConnect& held) {
-    const bool over = std::all_of(held.pauses.begin(), held.pauses.end(), [](const FaultPause& pause) { return pause.over(); });
+    const bool over =
+        std::all_of(held.pauses.begin(), held.pauses.end(), [](const FaultPause& pause) { return pause.over(); });
     if (!held.answered || held.dropped || held.dueNs > nowNs || !over) return false;
     operations_.ready().push_back(held.event);
     return true;
@@ -224,7 +242,8 @@ int FaultBackend::armSleep(int64_t* wakeAtNs) {
   if (busy != 0 || operations_.busy(wakeAtNs)) return 1;
   for (const HeldConnect& held : connects_) {
     if (!held.answered || held.dropped) continue;
-    if (std::all_of(held.pauses.begin(), held.pauses.end(), [](const FaultPause& pause) { return pause.over(); })) *wakeAtNs = std::min(*wakeAtNs, held.dueNs);
+    if (std::all_of(held.pauses.begin(), held.pauses.end(), [](const FaultPause& pause) { return pause.over(); }))
+      *wakeAtNs = std::min(*wakeAtNs, held.dueNs);
   }
   return 0;
 }
@@ -234,7 +253,8 @@ kvseam_status FaultBackend::judgeMemory(FaultOp op, const char* peer, uint64_t b
   std::vector<FaultJudge> judges;  // for the wait, which must not keep the lock
   {
     const std::lock_guard<std::mutex> lock(memoryMutex_);
-    const FaultSubject& subject = memorySubjects_.intern(peer == nullptr ? names_.ofAgent() : names_.ofConnection(peer));
+    const FaultSubject& subject =
+        memorySubjects_.intern(peer == nullptr ? names_.ofAgent() : names_.ofConnection(peer));
     const FaultTarget target{subject, op, bytes};
     for (FaultJudge& judge : memoryJudges_) {
       judge.judge(target, nowNs(), &verdict);
@@ -253,7 +273,9 @@ kvseam_backend_api FaultBackend::makeTable(const char* name) {
   table.struct_bytes = sizeof(table);
   table.name = name;
   table.open = nullptr;  // what is wrapped is open already
-  table.close = [](kvseam_backend* self, int64_t deadlineNs) { return of(self).inner_->close(of(self).innerSelf_, deadlineNs); };
+  table.close = [](kvseam_backend* self, int64_t deadlineNs) {
+    return of(self).inner_->close(of(self).innerSelf_, deadlineNs);
+  };
   table.destroy = [](kvseam_backend* self) {
     FaultBackend* const faults = &of(self);
     const kvseam_backend_api* const inner = faults->inner_;
@@ -261,8 +283,12 @@ kvseam_backend_api FaultBackend::makeTable(const char* name) {
     delete faults;
     inner->destroy(innerSelf);
   };
-  table.capabilities = [](kvseam_backend* self, kvseam_capabilities* out) { of(self).inner_->capabilities(of(self).innerSelf_, out); };
-  table.rails = [](kvseam_backend* self, kvseam_rail* out, uint32_t max) { return of(self).inner_->rails(of(self).innerSelf_, out, max); };
+  table.capabilities = [](kvseam_backend* self, kvseam_capabilities* out) {
+    of(self).inner_->capabilities(of(self).innerSelf_, out);
+  };
+  table.rails = [](kvseam_backend* self, kvseam_rail* out, uint32_t max) {
+    return of(self).inner_->rails(of(self).innerSelf_, out, max);
+  };
   table.register_memory = [](kvseam_backend* self, const kvseam_memory_request* request, kvseam_memory* out) {
     FaultBackend& faults = of(self);
     if (faults.memoryArmed_.load(std::memory_order_acquire)) {
@@ -271,18 +297,23 @@ kvseam_backend_api FaultBackend::makeTable(const char* name) {
     }
     return faults.inner_->register_memory(faults.innerSelf_, request, out);
   };
-  table.revoke_memory = [](kvseam_backend* self, kvseam_memory* memory) { of(self).inner_->revoke_memory(of(self).innerSelf_, memory); };
+  table.revoke_memory = [](kvseam_backend* self, kvseam_memory* memory) {
+    of(self).inner_->revoke_memory(of(self).innerSelf_, memory);
+  };
   table.deregister_memory = [](kvseam_backend* self, kvseam_memory* memory) {
     FaultBackend& faults = of(self);
-    if (faults.memoryArmed_.load(std::memory_order_acquire)) faults.judgeMemory(FaultOp::op_deregister, nullptr, memory->bytes);
+    if (faults.memoryArmed_.load(std::memory_order_acquire))
+      faults.judgeMemory(FaultOp::op_deregister, nullptr, memory->bytes);
     faults.inner_->deregister_memory(faults.innerSelf_, memory);
   };
-  table.export_address = [](kvseam_backend* self, uint8_t* out, uint32_t* bytes) { return of(self).inner_->export_address(of(self).innerSelf_, out, bytes); };
+  table.export_address = [](kvseam_backend* self, uint8_t* out, uint32_t* bytes) {
+    return of(self).inner_->export_address(of(self).innerSelf_, out, bytes);
+  };
   table.export_key = [](kvseam_backend* self, const kvseam_memory* memory, uint8_t* out, uint32_t* bytes) {
     return of(self).inner_->export_key(of(self).innerSelf_, memory, out, bytes);
   };
-  table.import_key = [](kvseam_backend* self, const kvseam_peer_info* owner, const uint8_t* key, uint32_t keyBytes, uint64_t regionBytes,
-                        kvseam_memory* out) {
+  table.import_key = [](kvseam_backend* self, const kvseam_peer_info* owner, const uint8_t* key, uint32_t keyBytes,
+                        uint64_t regionBytes, kvseam_memory* out) {
     FaultBackend& faults = of(self);
     if (faults.memoryArmed_.load(std::memory_order_acquire)) {
       const kvseam_status status = faults.judgeMemory(FaultOp::op_load, owner->name, regionBytes);
@@ -290,8 +321,12 @@ kvseam_backend_api FaultBackend::makeTable(const char* name) {
     }
     return faults.inner_->import_key(faults.innerSelf_, owner, key, keyBytes, regionBytes, out);
   };
-  table.drop_key = [](kvseam_backend* self, kvseam_memory* remote) { of(self).inner_->drop_key(of(self).innerSelf_, remote); };
-  table.connect = [](kvseam_backend* self, const kvseam_peer_info* peer, uint32_t* out) { return of(self).connect(peer, out); };
+  table.drop_key = [](kvseam_backend* self, kvseam_memory* remote) {
+    of(self).inner_->drop_key(of(self).innerSelf_, remote);
+  };
+  table.connect = [](kvseam_backend* self, const kvseam_peer_info* peer, uint32_t* out) {
+    return of(self).connect(peer, out);
+  };
   table.disconnect = [](kvseam_backend* self, uint32_t peer) { of(self).disconnect(peer); };
   table.post = [](kvseam_backend* self, const kvseam_op* op) { return of(self).post(*op); };
   table.cancel = [](kvseam_backend* self, uint64_t token) { of(self).cancel(token); };
@@ -301,7 +336,9 @@ kvseam_backend_api FaultBackend::makeTable(const char* name) {
   table.describe = [](kvseam_backend* self, int64_t backendCode, char* out, uint32_t outBytes) {
     of(self).inner_->describe(of(self).innerSelf_, backendCode, out, outBytes);
   };
-  table.counters = [](kvseam_backend* self, kvseam_counter* out, uint32_t max) { return of(self).inner_->counters(of(self).innerSelf_, out, max); };
+  table.counters = [](kvseam_backend* self, kvseam_counter* out, uint32_t max) {
+    return of(self).inner_->counters(of(self).innerSelf_, out, max);
+  };
   return table;
 }
 

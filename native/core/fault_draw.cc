@@ -42,7 +42,9 @@ constexpr std::array<uint64_t, 32> kRoots = [] {
   return roots;
 }();
 
-int64_t bounded(uint64_t ns) { return static_cast<int64_t>(std::min(ns, static_cast<uint64_t>(FaultScan::kMaxDurationNs))); }
+int64_t bounded(uint64_t ns) {
+  return static_cast<int64_t>(std::min(ns, static_cast<uint64_t>(FaultScan::kMaxDurationNs)));
+}
 
 }  // namespace
 
@@ -73,7 +75,8 @@ int64_t FaultDraw::time(const FaultDist& dist) const {
       return bounded(a + below(kTime, b - a + 1));
     case FaultDist::Kind::kNormal: {
       int64_t sum = -(int64_t{6} << 32);
-      for (uint64_t i = 0; i < 6; ++i) sum += static_cast<int64_t>((word(kTime + i) >> 32) + (word(kTime + i) & 0xffffffff));
+      for (uint64_t i = 0; i < 6; ++i)
+        sum += static_cast<int64_t>((word(kTime + i) >> 32) + (word(kTime + i) & 0xffffffff));
       const __int128 drawn = static_cast<__int128>(dist.a) + (static_cast<__int128>(dist.b) * sum) / (int64_t{1} << 32);
       return drawn <= 0 ? 0 : bounded(static_cast<uint64_t>(drawn));
     }
@@ -113,7 +116,8 @@ uint64_t minusLog2(uint32_t word) {
 uint64_t powerOfTwo(uint64_t exponent, uint64_t times) {
   uint64_t y = uint64_t{1} << 62;
   for (int bit = 0; bit < 32; ++bit) {
-    if ((exponent >> (31 - bit) & 1) != 0) y = static_cast<uint64_t>(static_cast<Wide>(y) * kRoots[static_cast<size_t>(bit)] >> 62);
+    if ((exponent >> (31 - bit) & 1) != 0)
+      y = static_cast<uint64_t>(static_cast<Wide>(y) * kRoots[static_cast<size_t>(bit)] >> 62);
   }
   const uint64_t whole = exponent >> 32;
   if (whole >= 63) return uint64_t{1} << 63;

@@ -1,12 +1,12 @@
-// Random numbers of the fault layer: a draw is a hash of what it is for (seed, rule, step, path, operation, number of the
-// operation on that path), never the next value of a shared generator, so that no order of threads can change it.
+// Random numbers of the fault layer: a draw is a hash of what it is for (seed, rule, step, path, operation, number of
+// the operation on that path), never the next value of a shared generator, so that no order of threads can change it.
 //
 // Integers only: libm differs between machines in the last bit, and one seed has to mean the same everywhere.
 //   word(i)   = mix(key + i * golden), mix being SplitMix64's finalizer (Steele, Lea, Flood 2014; public domain)
 //   uniform   = lo + floor(word * (hi - lo + 1) / 2^64)
-//   normal    = mean + sd * (sum of 12 uniforms - 6): Irwin-Hall, exact in mean and sd, never beyond 6 sd; below 0 gives 0
-//   exp       = mean * -ln(u), by a bitwise base-2 logarithm with 32 fractional bits
-//   pareto    = scale * 2^(-log2(u) / shape), by repeated integer square roots of 2
+//   normal    = mean + sd * (sum of 12 uniforms - 6): Irwin-Hall, exact in mean and sd, never beyond 6 sd; below 0
+//   gives 0 exp       = mean * -ln(u), by a bitwise base-2 logarithm with 32 fractional bits pareto    = scale *
+//   2^(-log2(u) / shape), by repeated integer square roots of 2
 // u is a multiple of 2^-32 in (0, 1). A drawn time is at most 24 hours.
 #ifndef KVSEAM_CORE_FAULT_DRAW_H_
 #define KVSEAM_CORE_FAULT_DRAW_H_

@@ -1,10 +1,8 @@
 // Rules, windows, filters and steps against one operation.
 #include "fault_judge.h"
 
-#include <signal.h>
-#include <unistd.h>
-
 #include <algorithm>
+#include <csignal>
 #include <utility>
 
 #include "fault_scan.h"
@@ -17,7 +15,9 @@ constexpr uint64_t kFlipPlace = uint64_t{1} << 32;
 
 /** Bytes that a partial or short operation moves; false when it would be whole. */
 bool prefixOf(const FaultAction& action, uint64_t bytes, uint64_t* prefix) {
-  *prefix = action.isShare ? static_cast<uint64_t>(static_cast<unsigned __int128>(bytes) * action.amount / FaultStep::kAlways) : action.amount;
+  *prefix = action.isShare
+                ? static_cast<uint64_t>(static_cast<unsigned __int128>(bytes) * action.amount / FaultStep::kAlways)
+                : action.amount;
   return *prefix < bytes || (action.kind == FaultActionKind::kPartial && *prefix == bytes);
 }
 
@@ -29,7 +29,8 @@ uint32_t FaultJudge::classHash(std::string_view name) {
 }
 
 bool FaultJudge::speaksOf(uint32_t ops) const {
-  return std::any_of(plan_->rules().begin(), plan_->rules().end(), [ops](const FaultRule& rule) { return (rule.ops & ops) != 0; });
+  return std::any_of(plan_->rules().begin(), plan_->rules().end(),
+                     [ops](const FaultRule& rule) { return (rule.ops & ops) != 0; });
 }
 
 FaultJudge::SubjectState& FaultJudge::stateOf(const FaultSubject& subject) {
@@ -39,7 +40,8 @@ FaultJudge::SubjectState& FaultJudge::stateOf(const FaultSubject& subject) {
     state = std::make_unique<SubjectState>();
     for (uint32_t i = 0; i < plan_->rules().size(); ++i) {
       const FaultRule& rule = plan_->rules()[i];
-      const bool named = std::any_of(subject.names.begin(), subject.names.end(), [&](const std::string& name) { return rule.matchesName(name); });
+      const bool named = std::any_of(subject.names.begin(), subject.names.end(),
+                                     [&](const std::string& name) { return rule.matchesName(name); });
       if (!named || (!rule.peer.empty() && rule.peer != subject.peer)) continue;
       RuleOnPath& added = state->rules.emplace_back();
       added.rule = i;
@@ -52,7 +54,8 @@ FaultJudge::SubjectState& FaultJudge::stateOf(const FaultSubject& subject) {
 bool FaultJudge::applies(const FaultRule& rule, const FaultTarget& target, uint64_t number, int64_t nowNs) const {
   if (!rule.concerns(target.op) || target.bytes < rule.minBytes || target.bytes > rule.maxBytes) return false;
   if (!rule.workloadClass.empty()) {
-    const bool same = target.workloadClass.empty() ? target.workloadHash == classHash(rule.workloadClass) : target.workloadClass == rule.workloadClass;
+    const bool same = target.workloadClass.empty() ? target.workloadHash == classHash(rule.workloadClass)
+                                                   : target.workloadClass == rule.workloadClass;
     if (!same) return false;
   }
   const int64_t sinceNs = std::max<int64_t>(0, nowNs - plan_->armedNs());
@@ -80,7 +83,8 @@ void FaultJudge::judge(const FaultTarget& target, int64_t nowNs, FaultVerdict* v
     RuleState& state = here.states[op];
     plan_->counters(here.rule).known.store(true, std::memory_order_relaxed);
     plan_->counters(here.rule).matched.fetch_add(1, std::memory_order_relaxed);
-    if (++state.matched <= rule.skip || (state.matched - rule.skip - 1) % rule.every != rule.every - 1) continue;
+    ++state.matched;
+    if (state.matched <= rule.skip || (state.matched - rule.skip - 1) % rule.every != rule.every - 1) continue;
     for (uint32_t i = 0; i < rule.steps.size(); ++i) {
       const FaultStep& step = rule.steps[i];
       const FaultActionWord& word = wordOf(step.action.kind);
@@ -99,8 +103,8 @@ void FaultJudge::judge(const FaultTarget& target, int64_t nowNs, FaultVerdict* v
   }
 }
 
-void FaultJudge::fire(uint32_t ruleIndex, uint32_t stepIndex, const FaultTarget& target, const FaultDraw& draw, uint64_t number,
-                      int64_t nowNs, RuleState* state, FaultVerdict* verdict) {
+void FaultJudge::fire(uint32_t ruleIndex, uint32_t stepIndex, const FaultTarget& target, const FaultDraw& draw,
+                      uint64_t number, int64_t nowNs, RuleState* state, FaultVerdict* verdict) {
   const FaultAction& action = plan_->rules()[ruleIndex].steps[stepIndex].action;
   FaultRuleCounters& counters = plan_->counters(ruleIndex);
   uint64_t value = action.amount;
@@ -158,6 +162,6 @@ void FaultJudge::fire(uint32_t ruleIndex, uint32_t stepIndex, const FaultTarget&
   plan_->log({ruleIndex + 1, stepIndex + 1, target.op, action.kind, number, value, target.subject.id});
 }
 
-void killProcess() { ::kill(getpid(), SIGKILL); }
+void killProcess() { std::raise(SIGKILL); }
 
 }  // namespace kvseam

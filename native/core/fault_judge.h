@@ -1,5 +1,5 @@
-// Decides what the armed rules do to one operation. One judge serves one thread; its counts are kept for each rule, path
-// and operation apart, so that what fires on a path depends on that path's own operations and on nothing else.
+// Decides what the armed rules do to one operation. One judge serves one thread; its counts are kept for each rule,
+// path and operation apart, so that what fires on a path depends on that path's own operations and on nothing else.
 #ifndef KVSEAM_CORE_FAULT_JUDGE_H_
 #define KVSEAM_CORE_FAULT_JUDGE_H_
 
@@ -21,22 +21,24 @@ struct FaultPause {
   uint32_t rule = 0;
   uint32_t resumesSeen = 0;
 
-  bool over() const { return !plan->active() || plan->counters(rule).resumes.load(std::memory_order_acquire) != resumesSeen; }
+  bool over() const {
+    return !plan->active() || plan->counters(rule).resumes.load(std::memory_order_acquire) != resumesSeen;
+  }
 };
 
 /** All that is to happen to one operation; plans add to it in the order in which they were armed. */
 struct FaultVerdict {
-  bool any = false;            // something fired
-  int64_t delayNs = 0;         // before the operation begins: delays and pacing
-  int64_t stallNs = 0;         // for which the path stands still
-  uint64_t reorder = 0;        // completions to be turned round; 0: none
-  int64_t blockNs = 0;         // for which the JavaScript thread is busy
+  bool any = false;      // something fired
+  int64_t delayNs = 0;   // before the operation begins: delays and pacing
+  int64_t stallNs = 0;   // for which the path stands still
+  uint64_t reorder = 0;  // completions to be turned round; 0: none
+  int64_t blockNs = 0;   // for which the JavaScript thread is busy
   bool kill = false;
   const FaultAction* terminal = nullptr;  // first action that decides the outcome; lives as long as `owner`
   int64_t lateNs = 0;                     // drawn time of a terminal late
   uint64_t flipKey = 0;                   // of a terminal corrupt: where it flips
   std::vector<FaultPause> pauses;
-  std::shared_ptr<FaultPlan> owner;       // of the terminal action
+  std::shared_ptr<FaultPlan> owner;  // of the terminal action
 };
 
 struct FaultTarget {
@@ -61,9 +63,9 @@ class FaultJudge {
 
  private:
   struct RuleState {
-    uint64_t matched = 0;               // after path, operation, window and filters, before skip and every
+    uint64_t matched = 0;  // after path, operation, window and filters, before skip and every
     std::vector<uint64_t> stepFirings;
-    int64_t freeAtNs = 0;               // rate: when the paced path is free again
+    int64_t freeAtNs = 0;  // rate: when the paced path is free again
   };
   struct RuleOnPath {
     uint32_t rule = 0;

@@ -27,7 +27,8 @@ void FaultNames::nameAgent(const std::string& agent, const std::vector<std::stri
   rails_ = rails;
 }
 
-void FaultNames::namePath(uint32_t path, const std::string& localRail, const std::string& peer, const std::string& remoteRail) {
+void FaultNames::namePath(uint32_t path, const std::string& localRail, const std::string& peer,
+                          const std::string& remoteRail) {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (path >= paths_.size()) paths_.resize(path + 1);
   paths_[path] = {localRail, peer, remoteRail};
@@ -73,7 +74,8 @@ FaultSubject subjectOfPathId(const std::string& id) {
   std::vector<std::string> names;
   std::string last;
   const size_t arrow = id.find('>');
-  for (const std::string& end : {id.substr(0, arrow), arrow == std::string::npos ? std::string() : id.substr(arrow + 1)}) {
+  for (const std::string& end :
+       {id.substr(0, arrow), arrow == std::string::npos ? std::string() : id.substr(arrow + 1)}) {
     if (end.empty()) continue;
     const size_t slash = end.find('/');
     names.push_back(end);

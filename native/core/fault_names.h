@@ -1,5 +1,5 @@
-// What the parts of one agent are called in fault rules. Paths become known on the owner's thread and are looked up on the
-// progress thread and by memory calls, so a lock guards the table.
+// What the parts of one agent are called in fault rules. Paths become known on the owner's thread and are looked up on
+// the progress thread and by memory calls, so a lock guards the table.
 #ifndef KVSEAM_CORE_FAULT_NAMES_H_
 #define KVSEAM_CORE_FAULT_NAMES_H_
 

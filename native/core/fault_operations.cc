@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <map>
 #include <utility>
 
 namespace kvseam {
@@ -11,33 +10,8 @@ namespace kvseam {
 namespace {
 
 constexpr int64_t kRetryNs = 100'000;  // the backend's queue was full
-constexpr uint64_t kScratchRegion = UINT64_MAX;  // the engine counts its regions from 1
-constexpr uint64_t kScratchBytes = 4096;
-
-/** Which bytes of `total` flip, and which of their bits: `amount` distinct bits or bytes. */
-std::map<uint64_t, uint8_t> flipsOf(const FaultAction& action, uint64_t flipKey, uint64_t total) {
-  std::map<uint64_t, uint8_t> flips;
-  const FaultDraw draw = FaultDraw::under(flipKey);
-  const uint64_t places = action.isBits ? total * 8 : total;
-  const uint64_t wanted = std::min(action.amount, places);
-  for (uint64_t i = 0; i < wanted; ++i) {
-    uint64_t place = draw.below(2 * i, places);
-    if (action.isBits) {
-      while ((flips[place / 8] >> (place % 8) & 1) != 0) place = (place + 1) % places;
-      flips[place / 8] |= static_cast<uint8_t>(1u << (place % 8));
-    } else {
-      while (flips.contains(place)) place = (place + 1) % places;
-      flips[place] = static_cast<uint8_t>(1 + draw.below(2 * i + 1, 255));
-    }
-  }
-  return flips;
-}
 
 }  // namespace
-
-FaultOperations::~FaultOperations() {
-  if (scratchHeld_) inner_->deregister_memory(self_, &scratch_);
-}
 
 FaultOperations::SubjectState& FaultOperations::subject(uint32_t index) {
   if (index >= subjects_.size()) subjects_.resize(index + 1);
@@ -68,7 +42,8 @@ void FaultOperations::begin(const kvseam_op& op, uint32_t subjectIndex, FaultVer
   if (verdict.stallNs > 0) state.stallUntilNs = std::max(state.stallUntilNs, nowNs) + verdict.stallNs;
   entry->dueNs = std::max(nowNs, state.stallUntilNs) + verdict.delayNs;
   if (!entry->pauses.empty()) {
-    for (const FaultPause& pause : entry->pauses) pause.plan->counters(pause.rule).paused.fetch_add(1, std::memory_order_relaxed);
+    for (const FaultPause& pause : entry->pauses)
+      pause.plan->counters(pause.rule).paused.fetch_add(1, std::memory_order_relaxed);
     entry->state = State::kPaused;
     paused_.push_back(op.token);
   } else if (entry->dueNs > nowNs) {
@@ -79,7 +54,8 @@ void FaultOperations::begin(const kvseam_op& op, uint32_t subjectIndex, FaultVer
 }
 
 void FaultOperations::unpause(Entry* entry) {
-  for (const FaultPause& pause : entry->pauses) pause.plan->counters(pause.rule).paused.fetch_sub(1, std::memory_order_relaxed);
+  for (const FaultPause& pause : entry->pauses)
+    pause.plan->counters(pause.rule).paused.fetch_sub(1, std::memory_order_relaxed);
   entry->pauses.clear();
   std::erase(paused_, entry->op.token);
 }
@@ -115,7 +91,8 @@ void FaultOperations::proceed(Entry* entry, int64_t nowNs) {
 bool FaultOperations::nextPost(Entry* entry, kvseam_op* op) {
   const bool carries = entry->op.notify != nullptr && entry->op.kind != KVSEAM_OP_NOTIFY;
   *op = entry->op;
-  if (entry->outcome == FaultActionKind::kDup && op->kind == KVSEAM_OP_NOTIFY) return entry->stage <= entry->action.amount;
+  if (entry->outcome == FaultActionKind::kDup && op->kind == KVSEAM_OP_NOTIFY)
+    return entry->stage <= entry->action.amount;
   if (entry->reorder != 0 && carries && entry->outcome == FaultActionKind::kOff) {
     // The message overtakes the bytes it speaks of.
     if (entry->stage == 0) {
@@ -168,8 +145,10 @@ void FaultOperations::postInner(Entry* entry, int64_t nowNs) {
   kvseam_op op;
   if (!nextPost(entry, &op)) return conclude(entry, nowNs);
   if (entry->outcome == FaultActionKind::kCorrupt && entry->stage == 1) {
-    if (scratchUser_ != 0 && scratchUser_ != entry->serial) return wait(entry, State::kWaiting, nowNs + kRetryNs);
-    if (!prepareFlipWrite(entry)) return fail(entry, KVSEAM_NOT_SUPPORTED, KVSEAM_BLAME_local, ENOTSUP, entry->op.bytes);
+    if (!flips_.takeScratch(entry->serial)) return wait(entry, State::kWaiting, nowNs + kRetryNs);
+    if (!flips_.prepareWrite(entry->action, entry->flipKey, entry->op, &entry->runs)) {
+      return fail(entry, KVSEAM_NOT_SUPPORTED, KVSEAM_BLAME_local, ENOTSUP, entry->op.bytes);
+    }
     op.runs = entry->runs.data();
     op.run_count = op.bytes = entry->runs.size();
   }
@@ -192,8 +171,11 @@ bool FaultOperations::onCompletion(const kvseam_event& event, int64_t nowNs) {
     return true;
   }
   // Also the bytes of earlier posts; a flipped byte was counted when it was first written.
-  entry->result.bytes = entry->outcome == FaultActionKind::kPartial || entry->outcome == FaultActionKind::kShort ? moved : entry->op.bytes;
-  if (entry->outcome == FaultActionKind::kCorrupt && entry->op.kind == KVSEAM_OP_READ && !flipArrived(entry)) {
+  entry->result.bytes = entry->outcome == FaultActionKind::kPartial || entry->outcome == FaultActionKind::kShort
+                            ? moved
+                            : entry->op.bytes;
+  if (entry->outcome == FaultActionKind::kCorrupt && entry->op.kind == KVSEAM_OP_READ &&
+      !FaultFlips::flipArrived(entry->action, entry->flipKey, entry->op)) {
     fail(entry, KVSEAM_NOT_SUPPORTED, KVSEAM_BLAME_local, ENOTSUP, entry->op.bytes);
     return true;
   }
@@ -261,10 +243,11 @@ void FaultOperations::deliver(Entry* entry) {
 
 /** Its completion goes out, as often as the fault wants; the entry is gone then. */
 void FaultOperations::end(Entry* entry) {
-  const uint64_t extra = entry->outcome == FaultActionKind::kDup && entry->op.kind != KVSEAM_OP_NOTIFY ? entry->action.amount : 0;
+  const uint64_t extra =
+      entry->outcome == FaultActionKind::kDup && entry->op.kind != KVSEAM_OP_NOTIFY ? entry->action.amount : 0;
   for (uint64_t i = 0; i <= extra; ++i) ready_.push_back(entry->result);
   if (entry->state != State::kLost) --subject(entry->subject).running;
-  if (scratchUser_ == entry->serial) scratchUser_ = 0;
+  flips_.giveBackScratch(entry->serial);
   entries_.erase(entry->op.token);
 }
 
@@ -307,7 +290,8 @@ bool FaultOperations::cancel(uint64_t token) {
     case State::kWaiting:
     case State::kLost:
       if (entry->state == State::kPaused) unpause(entry);
-      fail(entry, KVSEAM_CANCELLED, KVSEAM_BLAME_cancelled, ECANCELED, entry->state == State::kLost ? entry->result.bytes : 0);
+      fail(entry, KVSEAM_CANCELLED, KVSEAM_BLAME_cancelled, ECANCELED,
+           entry->state == State::kLost ? entry->result.bytes : 0);
       break;
   }
   return true;
@@ -320,7 +304,8 @@ void FaultOperations::onPeerDown(uint32_t peer, int32_t code) {
                       (entry->state == State::kLost && entry->outcome == FaultActionKind::kDrop);
     if (held && entry->op.peer == peer) here.push_back(token);
   }
-  std::sort(here.begin(), here.end(), [this](uint64_t a, uint64_t b) { return entries_[a]->serial < entries_[b]->serial; });
+  std::sort(here.begin(), here.end(),
+            [this](uint64_t a, uint64_t b) { return entries_[a]->serial < entries_[b]->serial; });
   for (const uint64_t token : here) {
     Entry* const entry = entries_[token].get();
     if (entry->state == State::kPaused) unpause(entry);
@@ -344,7 +329,8 @@ void FaultOperations::cut(uint32_t peer, int32_t code, int64_t backendCode) {
 void FaultOperations::advance(int64_t nowNs) {
   for (size_t i = 0; i < paused_.size();) {
     Entry* const entry = entries_[paused_[i]].get();
-    if (!std::all_of(entry->pauses.begin(), entry->pauses.end(), [](const FaultPause& pause) { return pause.over(); })) {
+    if (!std::all_of(entry->pauses.begin(), entry->pauses.end(),
+                     [](const FaultPause& pause) { return pause.over(); })) {
       ++i;
       continue;
     }
@@ -387,7 +373,8 @@ void FaultOperations::letGo(int64_t nowNs) {
     flushReordered(i, true);
   }
   for (const auto& [token, entry] : entries_) {
-    const bool waits = entry->state == State::kWaiting || (entry->state == State::kResult && entry->outcome != FaultActionKind::kLate);
+    const bool waits =
+        entry->state == State::kWaiting || (entry->state == State::kResult && entry->outcome != FaultActionKind::kLate);
     if (entry->state == State::kPaused) entry->dueNs = nowNs;
     if (waits) wait(entry.get(), entry->state, nowNs);
   }
@@ -397,53 +384,11 @@ bool FaultOperations::busy(int64_t* wakeAtNs) const {
   if (!ready_.empty()) return true;
   for (const uint64_t token : paused_) {
     const Entry& entry = *entries_.at(token);
-    if (std::all_of(entry.pauses.begin(), entry.pauses.end(), [](const FaultPause& pause) { return pause.over(); })) return true;
+    if (std::all_of(entry.pauses.begin(), entry.pauses.end(), [](const FaultPause& pause) { return pause.over(); }))
+      return true;
   }
   if (!due_.empty()) *wakeAtNs = std::min(*wakeAtNs, due_.top().atNs);
   return false;
-}
-
-/** Flips in memory what has just been read. False when the host cannot see that memory. */
-bool FaultOperations::flipArrived(Entry* entry) {
-  const std::map<uint64_t, uint8_t> flips = flipsOf(entry->action, entry->flipKey, entry->op.bytes);
-  auto flip = flips.begin();
-  uint64_t passed = 0;
-  for (uint64_t i = 0; i < entry->op.run_count; ++i) {
-    const kvseam_run& run = entry->op.runs[i];
-    for (; flip != flips.end() && flip->first < passed + run.bytes; ++flip) {
-      if (run.local->address == nullptr) return false;
-      static_cast<uint8_t*>(run.local->address)[run.local_offset + (flip->first - passed)] ^= flip->second;
-    }
-    passed += run.bytes;
-  }
-  return true;
-}
-
-/** Makes the second post of a corrupted write: the flipped bytes, from memory of our own, over those that were just sent. */
-bool FaultOperations::prepareFlipWrite(Entry* entry) {
-  if (!scratchHeld_) {
-    const kvseam_memory_request request{KVSEAM_MEMORY_HOST, 0, nullptr, kScratchBytes, kScratchRegion};
-    if (inner_->register_memory(self_, &request, &scratch_).code != KVSEAM_OK) return false;
-    scratchHeld_ = true;
-  }
-  if (scratch_.address == nullptr) return false;
-  scratchUser_ = entry->serial;
-  const std::map<uint64_t, uint8_t> flips = flipsOf(entry->action, entry->flipKey, entry->op.bytes);
-  auto flip = flips.begin();
-  uint64_t passed = 0;
-  entry->runs.clear();
-  for (uint64_t i = 0; i < entry->op.run_count; ++i) {
-    const kvseam_run& run = entry->op.runs[i];
-    for (; flip != flips.end() && flip->first < passed + run.bytes; ++flip) {
-      if (run.local->address == nullptr) return false;
-      const uint64_t offset = flip->first - passed;
-      const uint64_t place = entry->runs.size();
-      static_cast<uint8_t*>(scratch_.address)[place] = static_cast<const uint8_t*>(run.local->address)[run.local_offset + offset] ^ flip->second;
-      entry->runs.push_back({&scratch_, run.remote, place, run.remote_offset + offset, 1});
-    }
-    passed += run.bytes;
-  }
-  return true;
 }
 
 }  // namespace kvseam

@@ -1,6 +1,6 @@
 // Operations in the care of the fault layer, from their post to their completion: held back, changed, lost, doubled.
-// Belongs to the progress thread. Whatever it holds ends promptly when it is cancelled, except where the fault is that it
-// does not.
+// Belongs to the progress thread. Whatever it holds ends promptly when it is cancelled, except where the fault is that
+// it does not.
 #ifndef KVSEAM_CORE_FAULT_OPERATIONS_H_
 #define KVSEAM_CORE_FAULT_OPERATIONS_H_
 
@@ -12,14 +12,16 @@
 #include <unordered_set>
 #include <vector>
 
+#include "fault_flips.h"
 #include "fault_judge.h"
 
 namespace kvseam {
 
 class FaultOperations {
  public:
-  FaultOperations(const kvseam_backend_api* inner, kvseam_backend* self) : inner_(inner), self_(self) {}
-  ~FaultOperations();
+  FaultOperations(const kvseam_backend_api* inner, kvseam_backend* self)
+      : inner_(inner), self_(self), flips_(inner, self) {}
+  ~FaultOperations() = default;
   FaultOperations(const FaultOperations&) = delete;
   FaultOperations& operator=(const FaultOperations&) = delete;
 
@@ -93,8 +95,6 @@ class FaultOperations {
   void end(Entry* entry);
   void unpause(Entry* entry);
   void flushReordered(uint32_t subjectIndex, bool force);
-  bool flipArrived(Entry* entry);
-  bool prepareFlipWrite(Entry* entry);
 
   const kvseam_backend_api* inner_;
   kvseam_backend* self_;
@@ -104,9 +104,7 @@ class FaultOperations {
   std::priority_queue<Due, std::vector<Due>, std::greater<>> due_;
   std::deque<kvseam_event> ready_;
   std::unordered_set<uint32_t> cut_;
-  bool scratchHeld_ = false;
-  kvseam_memory scratch_{};  // holds flipped bytes on their way to a peer
-  uint64_t scratchUser_ = 0;  // serial of the operation whose bytes are in it; 0: free
+  FaultFlips flips_;
   uint64_t serial_ = 0;
 };
 

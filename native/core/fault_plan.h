@@ -1,5 +1,5 @@
-// Armed rules with what all threads share of them: seed, start of the windows, counters, resumes and the log of firings.
-// The rules never change; everything else here is atomic or behind the log's lock.
+// Armed rules with what all threads share of them: seed, start of the windows, counters, resumes and the log of
+// firings. The rules never change; everything else here is atomic or behind the log's lock.
 #ifndef KVSEAM_CORE_FAULT_PLAN_H_
 #define KVSEAM_CORE_FAULT_PLAN_H_
 
@@ -17,7 +17,7 @@ namespace kvseam {
 
 /** What a rule is compared with: a path in one direction, a connection or an agent. */
 struct FaultSubject {
-  uint32_t index = 0;              // dense within its owner
+  uint32_t index = 0;  // dense within its owner
   std::string id;
   uint64_t hash = 0;               // of the id, so that draws do not depend on the order of opening
   std::vector<std::string> names;  // everything it answers to, the id included
@@ -30,17 +30,17 @@ struct FaultFiring {
   uint32_t step = 0;  // from 1
   FaultOp op{};
   FaultActionKind action{};
-  uint64_t seq = 0;   // number of the operation on this path and of this kind since arming, from 1
-  uint64_t value = 0; // drawn time in ns, bytes moved, count: whatever the action has
+  uint64_t seq = 0;    // number of the operation on this path and of this kind since arming, from 1
+  uint64_t value = 0;  // drawn time in ns, bytes moved, count: whatever the action has
   std::string path;
 };
 
 struct FaultRuleCounters {
   std::atomic<uint64_t> matched{0};  // operations that it looked at: path, operation, window and filters fit
   std::atomic<uint64_t> fired{0};
-  std::atomic<bool> known{false};    // some path or agent answers to its name
+  std::atomic<bool> known{false};  // some path or agent answers to its name
   std::atomic<uint32_t> resumes{0};
-  std::atomic<int64_t> paused{0};    // operations that wait for resume() now
+  std::atomic<int64_t> paused{0};  // operations that wait for resume() now
 };
 
 class FaultPlan {

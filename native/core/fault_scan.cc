@@ -140,7 +140,8 @@ bool FaultScan::duration(int64_t least, int64_t* out) {
   }
   if (unit.empty()) return fail(unitAt, std::string("a time needs a unit: ") + kTimeUnits);
   static constexpr const char* kNames[] = {"ns", "us", "ms", "s", "m"};
-  return fail(unitAt, "unknown unit of time '" + std::string(unit.substr(0, 64)) + "'" + didYouMean(unit, kNames) + "; known are " + kTimeUnits);
+  return fail(unitAt, "unknown unit of time '" + std::string(unit.substr(0, 64)) + "'" + didYouMean(unit, kNames) +
+                          "; known are " + kTimeUnits);
 }
 
 bool FaultScan::size(uint64_t least, uint64_t* out) {
@@ -153,14 +154,16 @@ bool FaultScan::size(uint64_t least, uint64_t* out) {
   for (const Unit& known : kSizes) {
     if (unit != known.name) continue;
     uint64_t bytes = 0;
-    if (!number.scaled(known.factor, &bytes) || bytes > kMaxSize) return fail(start, "a size is a whole number of bytes, at most 1048576 GiB");
+    if (!number.scaled(known.factor, &bytes) || bytes > kMaxSize)
+      return fail(start, "a size is a whole number of bytes, at most 1048576 GiB");
     if (bytes < least) return fail(start, "a size of 0 means nothing here");
     *out = bytes;
     return true;
   }
   if (unit.empty()) return fail(unitAt, std::string("a size needs a unit: ") + kSizeUnits);
   static constexpr const char* kNames[] = {"KiB", "MiB", "GiB", "B"};
-  return fail(unitAt, "unknown unit of size '" + std::string(unit.substr(0, 64)) + "'" + didYouMean(unit, kNames) + "; known are " + kSizeUnits);
+  return fail(unitAt, "unknown unit of size '" + std::string(unit.substr(0, 64)) + "'" + didYouMean(unit, kNames) +
+                          "; known are " + kSizeUnits);
 }
 
 bool FaultScan::share(const Decimal& number, size_t at, uint32_t* ppb) {
@@ -177,6 +180,39 @@ bool FaultScan::percent(uint32_t* ppb) {
   Decimal number;
   if (!decimal(&number)) return false;
   return take('%') ? share(number, start, ppb) : fail("expected '%'");
+}
+
+bool FaultScan::open(const char* example) {
+  skipBlanks();
+  if (!take('(')) return fail(std::string("expected '(', as in ") + example);
+  skipBlanks();
+  return true;
+}
+
+bool FaultScan::close() {
+  skipBlanks();
+  return take(')') || fail("expected ')'");
+}
+
+bool FaultScan::comma() {
+  skipBlanks();
+  if (!take(',')) return fail("expected ','");
+  skipBlanks();
+  return true;
+}
+
+bool FaultScan::counted(uint64_t most, uint64_t* out) {
+  const size_t start = at_;
+  Decimal number;
+  return decimal(&number) && count(number, start, most, out);
+}
+
+bool FaultScan::count(const Decimal& number, size_t at, uint64_t most, uint64_t* out) {
+  if (number.decimals != 0 || number.mantissa == 0 || number.mantissa > most) {
+    return fail(at, "a count is a whole number from 1 to " + std::to_string(most));
+  }
+  *out = number.mantissa;
+  return true;
 }
 
 uint32_t FaultScan::lineOf(size_t at) const {

@@ -60,6 +60,14 @@ class FaultScan {
   bool share(const Decimal& number, size_t at, uint32_t* ppb);
   bool percent(uint32_t* ppb);
 
+  /** "(", ")" and "," with the blanks around them. `example` shows how the whole is written. */
+  bool open(const char* example);
+  bool close();
+  bool comma();
+  /** A whole number from 1 to `most`, read here or by decimal() at `at` before. */
+  bool counted(uint64_t most, uint64_t* out);
+  bool count(const Decimal& number, size_t at, uint64_t most, uint64_t* out);
+
   uint32_t lineOf(size_t at) const;
   uint32_t columnOf(size_t at) const;
   /** Always false, so that a caller can return it. */

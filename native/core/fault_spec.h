@@ -9,7 +9,8 @@
 //   when    = from".."[to] / every(period,on) / ops(a..[b])
 //   filter  = skip=n / every=n / min=size / max=size / peer=name / class=name
 //
-// - The operation is what follows the LAST "." of the part before "=", when that is "*" or only lower-case letters; a name
+// - The operation is what follows the LAST "." of the part before "=", when that is "*" or only lower-case letters; a
+// name
 //   that ends so itself is followed by ".*" (`host.local.*=drop`). `eth0.100` and `10.0.0.7` need nothing.
 // - No operation, or "*", means those that travel over a path: read, write and notify. The others must be named.
 // - A name is compared with everything a path is called: its id `a/r0>b/r1`, its ends `a/r0` and `b/r1`, its agents `a`
@@ -31,19 +32,20 @@ namespace kvseam {
 struct FaultDist {
   enum class Kind : uint8_t { kFixed, kUniform, kNormal, kExp, kPareto, kBimodal };
   Kind kind = Kind::kFixed;
-  int64_t a = 0;             // the value, the lower bound, the mean or the scale
-  int64_t b = 0;             // the upper bound, the standard deviation or the second value
-  uint32_t shapeMilli = 0;   // pareto: shape * 1000
-  uint32_t secondPpb = 0;    // bimodal: how often the second value, in billionths
+  int64_t a = 0;            // the value, the lower bound, the mean or the scale
+  int64_t b = 0;            // the upper bound, the standard deviation or the second value
+  uint32_t shapeMilli = 0;  // pareto: shape * 1000
+  uint32_t secondPpb = 0;   // bimodal: how often the second value, in billionths
 };
 
 struct FaultAction {
   FaultActionKind kind = FaultActionKind::kOff;
-  FaultDist dist;           // delay, late
-  FaultError error;         // error
-  uint64_t amount = 0;      // dup, eagain, reorder: count; stall, block: ns; rate: bytes a second; partial, short, corrupt: how much
-  bool isShare = false;     // partial, short: `amount` is in billionths of the operation, not in bytes
-  bool isBits = false;      // corrupt: `amount` is in bits, not in bytes
+  FaultDist dist;    // delay, late
+  FaultError error;  // error
+  uint64_t amount =
+      0;  // dup, eagain, reorder: count; stall, block: ns; rate: bytes a second; partial, short, corrupt: how much
+  bool isShare = false;  // partial, short: `amount` is in billionths of the operation, not in bytes
+  bool isBits = false;   // corrupt: `amount` is in bits, not in bytes
 };
 
 struct FaultStep {
@@ -56,8 +58,8 @@ struct FaultStep {
 struct FaultWhen {
   enum class Kind : uint8_t { kAlways, kWindow, kEvery, kOps };
   Kind kind = Kind::kAlways;
-  int64_t from = 0;                                   // kWindow: ns since arming; kEvery: period; kOps: first number
-  int64_t to = std::numeric_limits<int64_t>::max();   // kWindow: end, excluded; kEvery: on for; kOps: last number
+  int64_t from = 0;                                  // kWindow: ns since arming; kEvery: period; kOps: first number
+  int64_t to = std::numeric_limits<int64_t>::max();  // kWindow: end, excluded; kEvery: on for; kOps: last number
 };
 
 struct FaultRule {
@@ -84,10 +86,10 @@ struct FaultRule {
 
 struct FaultSyntaxError {
   uint32_t line = 1;
-  uint32_t column = 1;     // of the first character that is wrong, from 1
-  std::string message;     // one line, without position
-  std::string source;      // the line it is about, cut to a width that fits a terminal
-  uint32_t caret = 0;      // where in `source` the column is, from 0
+  uint32_t column = 1;  // of the first character that is wrong, from 1
+  std::string message;  // one line, without position
+  std::string source;   // the line it is about, cut to a width that fits a terminal
+  uint32_t caret = 0;   // where in `source` the column is, from 0
 };
 
 struct FaultSpec {

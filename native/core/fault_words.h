@@ -23,11 +23,31 @@ enum class FaultOp : uint8_t {
 inline constexpr uint32_t kFaultOpCount = 11;
 
 constexpr uint32_t bitOf(FaultOp op) { return 1u << static_cast<uint32_t>(op); }
-inline constexpr uint32_t kFaultPathOps = bitOf(FaultOp::op_read) | bitOf(FaultOp::op_write) | bitOf(FaultOp::op_notify);
+inline constexpr uint32_t kFaultPathOps =
+    bitOf(FaultOp::op_read) | bitOf(FaultOp::op_write) | bitOf(FaultOp::op_notify);
 
 enum class FaultActionKind : uint8_t {
-  kOff, kDelay, kError, kDrop, kLose, kDup, kLate, kStall, kRate, kEagain, kPartial, kShort, kCorrupt, kReorder, kStale,
-  kRestart, kDisconnect, kBlock, kSkew, kPause, kKill,
+  kOff,
+  kDelay,
+  kError,
+  kDrop,
+  kLose,
+  kDup,
+  kLate,
+  kStall,
+  kRate,
+  kEagain,
+  kPartial,
+  kShort,
+  kCorrupt,
+  kReorder,
+  kStale,
+  kRestart,
+  kDisconnect,
+  kBlock,
+  kSkew,
+  kPause,
+  kKill,
 };
 inline constexpr uint32_t kFaultActionCount = 21;
 

@@ -10,12 +10,14 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <unordered_map>
 #include <vector>
 
 #include "backend_handle.h"
 #include "engine_event.h"
 #include "path.h"
+#include "prober.h"
 #include "spsc_ring.h"
 #include "timer_wheel.h"
 #include "transfer.h"
@@ -51,7 +53,7 @@ struct ProgressCounters {
   std::atomic<uint64_t> stalls{0};  // gaps of this thread above kStallNs
 };
 
-class Progress {
+class Progress : private ProbePort {
  public:
   static constexpr int64_t kStallNs = 20'000'000;
   // A submit that ends a sleep shorter than this many spins doubles the spin up to it; a longer sleep resets it. Owner
@@ -70,6 +72,12 @@ class Progress {
   /** At most once for each submit: the ring has room for no more. */
   void cancel(uint32_t slot, uint32_t generation) { send({Command::kCancel, slot, generation}); }
   /** False when kMaxConnects wait already. */
+  bool probeRoom() const { return prober_.room(); }
+  /** The end comes as an event. */
+  void probe(std::shared_ptr<ProbeSeries> series);
+  void cancelSeries(uint64_t id);
+  uint64_t probesPosted() const { return prober_.posted(); }
+  uint32_t probesUnquiesced() const { return prober_.unquiesced(); }
   bool connect(uint32_t peer, const std::string& name, uint64_t incarnation, const std::string& address,
                int64_t deadlineNs);
   void disconnect(uint32_t peer);
@@ -152,6 +160,11 @@ class Progress {
   void failWaiting(uint32_t peer);
   void expire(uint32_t slot, int64_t nowNs);
   void expireConnects(int64_t nowNs);
+  kvseam_status postProbe(const kvseam_op& op) override { return api_->post(self_, &op); }
+  void cancelProbe(uint64_t probeToken) override { api_->cancel(self_, probeToken); }
+  bool backendPeer(uint32_t peer, uint32_t* out) const override;
+  int64_t stallEndNs() const override { return lastStallEndNs_; }
+  void probed(std::shared_ptr<ProbeSeries> series) override;
   void settle(uint32_t slot, int32_t code, int32_t blame, int64_t backendCode, uint64_t bytes, uint32_t flags,
               int64_t nowNs);
   void pushRecord(const CompletionRecord& record);
@@ -193,6 +206,7 @@ class Progress {
   kvseam_backend* self_;
   bool faultsEngaged_ = false;
   TimerWheel wheel_;
+  Prober prober_;
   // Generation of a slot from the moment its submit is taken until it has quiesced, else 0. A late cancel or a
   // duplicate completion is told by this: the slot itself belongs to the owner again and must not even be read.
   std::vector<uint32_t> held_;
@@ -208,10 +222,14 @@ class Progress {
   int64_t spinNs_;  // now; from options_.spinNs to kSpinGrowth times that
   bool wakeNeeded_ = false;
 
-  std::mutex exitMutex_;
-  std::condition_variable exitSignal_;
-  bool started_ = false;
-  bool exited_ = false;
+  /** Outlives this object, so that the thread can say that it is over when it has let go of it. */
+  struct Exit {
+    std::mutex mutex;
+    std::condition_variable signal;
+    bool over = false;
+  };
+  const std::shared_ptr<Exit> exit_ = std::make_shared<Exit>();
+  std::thread thread_;  // owner's
 };
 
 }  // namespace kvseam

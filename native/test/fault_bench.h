@@ -1,4 +1,5 @@
-// A fault layer around a backend that does what a test says, driven by hand on one thread: no engine, no progress thread.
+// A fault layer around a backend that does what a test says, driven by hand on one thread: no engine, no progress
+// thread.
 #ifndef KVSEAM_TEST_FAULT_BENCH_H_
 #define KVSEAM_TEST_FAULT_BENCH_H_
 
@@ -61,7 +62,9 @@ struct ScriptedBackend {
         delete[] static_cast<uint8_t*>(memory->address);
         --of(self).registered;
       };
-      t.import_key = [](kvseam_backend*, const kvseam_peer_info*, const uint8_t*, uint32_t, uint64_t, kvseam_memory*) { return Status().toC(); };
+      t.import_key = [](kvseam_backend*, const kvseam_peer_info*, const uint8_t*, uint32_t, uint64_t, kvseam_memory*) {
+        return Status().toC();
+      };
       t.connect = [](kvseam_backend* self, const kvseam_peer_info*, uint32_t* peer) {
         *peer = of(self).connects++;
         kvseam_event event{};
@@ -77,7 +80,8 @@ struct ScriptedBackend {
           --inner.refusals;
           return Status::local(KVSEAM_QUEUE_FULL, "full").toC();
         }
-        const std::string notify = op->notify == nullptr ? "" : std::string(reinterpret_cast<const char*>(op->notify), op->notify_bytes);
+        const std::string notify =
+            op->notify == nullptr ? "" : std::string(reinterpret_cast<const char*>(op->notify), op->notify_bytes);
         inner.posted.push_back({*op, {op->runs, op->runs + op->run_count}, notify});
         for (uint64_t i = 0; i < op->run_count; ++i) {
           auto* const here = static_cast<uint8_t*>(op->runs[i].local->address) + op->runs[i].local_offset;
@@ -123,7 +127,7 @@ class FaultBench : public testing::Test {
       faults_->pathAdded(rail);
     }
   }
-  ~FaultBench() override { faults_->api()->destroy(faults_->self()); }
+  void TearDown() override { faults_->api()->destroy(faults_->self()); }
 
   std::shared_ptr<FaultPlan> arm(const std::string& text) {
     FaultSpec spec;
@@ -140,7 +144,8 @@ class FaultBench : public testing::Test {
     faults_->disarm(plan);
   }
 
-  kvseam_status post(uint64_t token, uint32_t path = 0, uint32_t kind = KVSEAM_OP_READ, uint64_t bytes = kBytes, const char* notify = nullptr) {
+  kvseam_status post(uint64_t token, uint32_t path = 0, uint32_t kind = KVSEAM_OP_READ, uint64_t bytes = kBytes,
+                     const char* notify = nullptr) {
     kvseam_op op{};
     op.token = token;
     op.kind = kind;
@@ -148,7 +153,8 @@ class FaultBench : public testing::Test {
     op.path = path;
     op.deadline_ns = nowNs() + 1'000'000'000;
     if (kind != KVSEAM_OP_NOTIFY) {
-      runs_[token] = {{&localMemory_, &remoteMemory_, 0, 0, bytes / 2}, {&localMemory_, &remoteMemory_, bytes / 2, bytes / 2, bytes - bytes / 2}};
+      runs_[token] = {{&localMemory_, &remoteMemory_, 0, 0, bytes / 2},
+                      {&localMemory_, &remoteMemory_, bytes / 2, bytes / 2, bytes - bytes / 2}};
       op.runs = runs_[token].data();
       op.run_count = 2;
       op.bytes = bytes;

@@ -10,7 +10,9 @@
 namespace kvseam {
 namespace {
 
-FaultDraw draw(uint64_t number, uint64_t seed = 42) { return {seed, 0, 0, FaultDraw::hash("a/r0>b/r0"), FaultOp::op_read, number}; }
+FaultDraw draw(uint64_t number, uint64_t seed = 42) {
+  return {seed, 0, 0, FaultDraw::hash("a/r0>b/r0"), FaultOp::op_read, number};
+}
 
 std::vector<int64_t> times(const FaultDist& dist, uint64_t count = 20'000) {
   std::vector<int64_t> out;
@@ -92,7 +94,8 @@ TEST(FaultDraw, IntegerFunctionsAgreeWithTheRealOnes) {
   }
   for (const double exponent : {0.0, 0.25, 0.5, 1.0, 3.3, 17.9}) {
     const auto fixed = static_cast<uint64_t>(exponent * 4294967296.0);
-    EXPECT_NEAR(static_cast<double>(powerOfTwo(fixed, 1'000'000)) / 1e6, std::exp2(exponent), std::exp2(exponent) * 1e-6);
+    EXPECT_NEAR(static_cast<double>(powerOfTwo(fixed, 1'000'000)) / 1e6, std::exp2(exponent),
+                std::exp2(exponent) * 1e-6);
   }
   EXPECT_EQ(powerOfTwo(uint64_t{400} << 32, 1), uint64_t{1} << 63);
 }

@@ -19,6 +19,21 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./doctor.js')).doctorCommand,
   },
   {
+    name: 'explain',
+    summary: 'say in sentences why a decision came out as it did',
+    load: async () => (await import('./explain.js')).explainCommand,
+  },
+  {
+    name: 'replay',
+    summary: 'run a record log through the policy again, as recorded or under another configuration',
+    load: async () => (await import('./replay.js')).replayCommand,
+  },
+  {
+    name: 'probe',
+    summary: 'measure round trip, reads and writes of every path between agents on this machine',
+    load: async () => (await import('./probe.js')).probeCommand,
+  },
+  {
     name: 'reference',
     summary: 'check the reference policy against the published vectors',
     load: async () => (await import('./reference.js')).referenceCommand,

@@ -2,18 +2,18 @@
 
 import { setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Admitted } from '../decision.js'
 import { SeamError } from '../errors.js'
 import type { MoveResult } from '../handoff/handoff.js'
-import type { Agent } from '../native/agent.js'
 import type { GateCounters } from '../native/binding.js'
 import { pathStateChannel } from '../observe/channels.js'
-import type { Admitted } from '../orchestrator.js'
 import type { TransitionRecord } from '../record/decision-record.js'
-import { openSeam, type Seam, type SeamLogger } from '../seam.js'
-import { DecodeLink, type Verdict } from './decode-link.js'
+import type { Seam, SeamLogger } from '../seam.js'
+import type { DecodeLink, Verdict } from './decode-link.js'
 import { KvPool, remoteBlocks } from './kv-pool.js'
 import { encodeArrival } from './messages.js'
 import type { DemoPlan, DemoRequest, WorkloadClass } from './plan.js'
+import { openStage, PREFILL, type Stage } from './stage.js'
 import { Tally } from './tally.js'
 
 export interface DemoFault {
@@ -71,38 +71,19 @@ const BLOCK_WAIT_MS = 1000
 const VERDICT_MS = 3000
 const DRAIN_MS = 3000
 
-export const PREFILL = 'prefill-0'
-
 export async function runDemo(setup: DemoSetup, signal: AbortSignal, watcher: DemoWatcher): Promise<DemoRun> {
-  const links: DecodeLink[] = []
-  const seam = await openSeam({
-    backend: setup.backend,
-    recordLog: setup.recordLog,
-    ...(setup.logger === undefined ? {} : { logger: setup.logger }),
-  })
+  const stage = await openStage(
+    { ...setup, pool: setup.plan, seed: setup.plan.seed },
+    { recordLog: setup.recordLog, ...(setup.logger === undefined ? {} : { logger: setup.logger }) },
+  )
   try {
-    const rails = Array.from({ length: setup.rails }, (_, i) => ({
-      name: `rail${i}`,
-      bytesPerSecond: setup.railBytesPerSecond,
-      latencyUs: setup.railLatencyUs,
-    }))
-    const agent = await seam.agent(PREFILL, { rails })
-    const starting = Array.from({ length: setup.decodes }, (_, i) =>
-      DecodeLink.start({ name: `decode-${i}`, backend: setup.backend, rails, plan: setup.plan }, setup.plan.seed + i),
-    )
-    for (const started of await Promise.allSettled(starting)) {
-      if (started.status === 'fulfilled') links.push(started.value)
-      else throw started.reason
-    }
-    for (const link of links) link.peer = await seam.connect(agent, link.metadata, { pool: 'decode' })
-    const conductor = new Conductor(setup, seam, agent, links, watcher.news)
+    const conductor = new Conductor(setup, stage, watcher.news)
     watcher.running(conductor)
     await conductor.play(signal)
     watcher.ended(conductor)
     return conductor
   } finally {
-    await Promise.all(links.map((link) => link.stop()))
-    await seam.close({ drainMs: 500 })
+    await stage.close()
   }
 }
 
@@ -128,13 +109,7 @@ class Conductor implements DemoRun {
   #startMs = 0
   #endMs: number | undefined
 
-  constructor(
-    setup: DemoSetup,
-    seam: Seam,
-    agent: Agent,
-    links: readonly DecodeLink[],
-    onNews: (line: string) => void,
-  ) {
+  constructor(setup: DemoSetup, { seam, agent, links }: Stage, onNews: (line: string) => void) {
     this.seam = seam
     this.plan = setup.plan
     this.fault = setup.fault
@@ -240,7 +215,7 @@ class Conductor implements DemoRun {
       requestId: `r-${request.id}`,
     })
     this.tally.decision(request.workload, decision.record, this.#faultyPath())
-    if (decision.outcome === 'rejected') return fence.quiesced()
+    if (decision.outcome !== 'admitted') return fence.quiesced()
 
     const link = this.#links.get(decision.path.to)!
     const taken = await this.#targetBlocks(link, request, signal)

@@ -1,6 +1,6 @@
 // One end of the data plane in this process: rails, regions, peers. It posts transfers, but only with a permit.
 
-import { name as checkName, knownKeys, bytes as plainBytes, spanNs, wholeNumber } from '../check.js'
+import { name as checkName, knownKeys, bytes as plainBytes, refuse, spanNs, waitMs, wholeNumber } from '../check.js'
 import { SeamError } from '../errors.js'
 import {
   type AgentCounters,
@@ -10,15 +10,19 @@ import {
   type NativeEvent,
   type NativeRail,
 } from './binding.js'
-import { Completions } from './completions.js'
+import { Completions, stuckError } from './completions.js'
 import type { Descriptors } from './descriptors.js'
-import { LatencySnapshot } from './latency.js'
+import { HISTOGRAM_SIZE, LatencySnapshot } from './latency.js'
 import { Peer } from './peer.js'
+import { ProbeSeriesTable } from './probe-series.js'
 import { Region } from './region.js'
 import type { RemoteRegion } from './remote-region.js'
 import type { Transfer } from './transfer.js'
 
-const HISTOGRAM_SIZE = 3 + 32 * 32
+/** Notifications that wait here for a reader; later ones are dropped and counted. */
+const MOST_NOTIFICATIONS = 65_536
+/** How long a close waits for cancelled transfers to come back before it stops the thread all the same. */
+const CANCEL_MS = 500
 
 export interface RailOptions {
   /** Unique within the agent; part of path ids. */
@@ -55,11 +59,16 @@ export interface PostOptions {
   readonly operation: number
   readonly local: Descriptors
   readonly remote: Descriptors
+  /** Part of both lists to move; the whole unless told. */
+  readonly first?: number
+  readonly count?: number
   readonly timeoutMs: number
   readonly notify?: Uint8Array | undefined
 }
 
 interface Waiter {
+  /** performance.now() */
+  readonly untilMs: number
   resolve(peer: Peer): void
   reject(error: Error): void
 }
@@ -71,12 +80,15 @@ export class Agent {
   readonly native: Binding
   /** @internal */
   readonly handle: number
+  /** @internal */
+  readonly probes: ProbeSeriesTable
   readonly #completions: Completions
   readonly #peers = new Map<string, Peer>()
   readonly #connecting = new Map<number, Waiter[]>()
   readonly #imports = new Map<string, { region: Region | RemoteRegion; handle: number }>()
-  #notificationWaiter: (() => void) | undefined
-  #notifications: Notification[] = []
+  #notificationWaiters: (() => void)[] = []
+  readonly #notifications: Notification[] = []
+  #notificationsDropped = 0
   #regionNumber = 0
   #closed = false
   #closing: Promise<void> | undefined
@@ -89,8 +101,18 @@ export class Agent {
   constructor(gate: number, backend: string, name: string, options: AgentOptions = {}) {
     this.name = checkName('name', name)
     knownKeys('options', options, ['rails', 'maxTransfers', 'spinUs', 'quiesceGraceMs', 'wakePerCompletion'])
-    const rails = (options.rails ?? []).map((rail, i) => {
+    const given = options.rails ?? []
+    if (!Array.isArray(given)) throw refuse('KVSEAM_INVALID_ARGUMENT', 'rails', given, 'it must be an array of rails')
+    const rails = (given as readonly RailOptions[]).map((rail, i, all) => {
       knownKeys(`rails[${i}]`, rail, ['name', 'device', 'bytesPerSecond', 'latencyUs'])
+      if (all.findIndex((other) => other?.name === rail.name) < i) {
+        throw refuse(
+          'KVSEAM_INVALID_ARGUMENT',
+          `rails[${i}].name`,
+          rail.name,
+          'another rail of this agent has that name',
+        )
+      }
       return {
         name: checkName(`rails[${i}].name`, rail.name),
         ...(rail.device === undefined ? {} : { device: rail.device }),
@@ -101,6 +123,7 @@ export class Agent {
     this.native = binding()
     const wakePerCompletion = options.wakePerCompletion === true
     this.#completions = new Completions(this.native, name, (event) => this.#onEvent(event), wakePerCompletion)
+    this.#completions.onStuck = (lagNs) => this.#rejectOverdue(lagNs)
     this.handle = this.native.openAgent(
       gate,
       {
@@ -115,6 +138,7 @@ export class Agent {
       this.#completions.onWake,
     )
     this.#completions.attach(this.handle)
+    this.probes = new ProbeSeriesTable(this.native, this.handle, this.#completions)
     this.info = this.native.agentInfo(this.handle)
   }
 
@@ -133,7 +157,9 @@ export class Agent {
 
   get counters(): AgentCounters {
     this.#assertOpen()
-    return this.native.agentCounters(this.handle)
+    const counters = this.native.agentCounters(this.handle)
+    counters.droppedNotifications += this.#notificationsDropped
+    return counters
   }
 
   get peers(): readonly Peer[] {
@@ -168,13 +194,14 @@ export class Agent {
     const known = this.#peers.get(info.name)
     if (known !== undefined && known.index === index) return known
     known?.markGone() // the same name in a new life: the addon drops the old one as soon as it hears of the new
+    const untilMs = performance.now() + timeoutMs
     return await new Promise<Peer>((resolve, reject) => {
       const waiters = this.#connecting.get(index)
       if (waiters !== undefined) {
-        waiters.push({ resolve, reject })
+        waiters.push({ untilMs, resolve, reject })
         return
       }
-      this.#connecting.set(index, [{ resolve, reject }])
+      this.#connecting.set(index, [{ untilMs, resolve, reject }])
       this.#completions.hold()
     })
   }
@@ -183,15 +210,16 @@ export class Agent {
     return this.#peers.get(name)
   }
 
-  /** Control messages from peers, in order of arrival; ends when the agent is closed. */
+  /** Control messages from peers, in order of arrival, each to one reader; ends when the agent is closed. */
   async *notifications(): AsyncGenerator<Notification, void, void> {
     while (!this.#closed) {
-      const batch = this.#notifications
-      this.#notifications = []
-      yield* batch
-      if (batch.length === 0) {
+      // One at a time: what a reader took and never looked at would be lost to the others.
+      const next = this.#notifications.shift()
+      if (next !== undefined) {
+        yield next
+      } else {
         await new Promise<void>((resolve) => {
-          this.#notificationWaiter = resolve
+          this.#notificationWaiters.push(resolve)
         })
       }
     }
@@ -216,9 +244,9 @@ export class Agent {
         options.operation,
         local,
         remote,
-        0,
-        Math.max(options.local.count, options.remote.count),
-        options.timeoutMs * 1e6,
+        options.first ?? 0,
+        options.count ?? Math.max(options.local.count, options.remote.count),
+        Math.ceil(options.timeoutMs * 1e6),
         options.notify,
       ),
     )
@@ -242,6 +270,9 @@ export class Agent {
   /** Sends a control message of 1 to 1,024 bytes to a peer; it carries no KV bytes and needs no permit. */
   async notify(peer: Peer, data: Uint8Array, { timeoutMs = 2000 }: { timeoutMs?: number } = {}): Promise<void> {
     this.#assertOpen()
+    if (peer?.agent !== this) {
+      throw refuse('KVSEAM_INVALID_ARGUMENT', 'peer', peer, `pass a peer that agent '${this.name}' is connected to`)
+    }
     const { index } = this.path(0, peer, 0)
     const payload = plainBytes('data', data)
     await this.#completions.track(this.native.notify(this.handle, index, payload, spanNs('timeoutMs', timeoutMs)))
@@ -288,23 +319,32 @@ export class Agent {
    * Nothing is called back after it resolves.
    */
   async close({ drainMs = 0 }: { drainMs?: number } = {}): Promise<void> {
+    waitMs('drainMs', drainMs)
     this.#closing ??= this.#close(drainMs)
     await this.#closing
   }
 
-  async #close(drainMs: number): Promise<void> {
+  /** @internal Waits up to `drainMs` for transfers in flight, then cancels the rest and waits a little for them. */
+  async quiet(drainMs: number): Promise<void> {
     if (drainMs > 0) await this.#completions.whenIdle(drainMs)
     this.#completions.cancelAll()
-    await this.#completions.whenIdle(500)
+    await this.#completions.whenIdle(CANCEL_MS)
+  }
+
+  async #close(drainMs: number): Promise<void> {
+    await this.quiet(drainMs)
     this.#closed = true
     try {
       this.native.closeAgent(this.handle, 200e6)
     } finally {
       while (this.#completions.drain()) {}
+      // A thread that is stuck inside its backend delivers nothing any more, and every transfer must settle.
+      this.#completions.settleRest(this.#closedError())
       this.#completions.detach()
       for (const waiters of this.#connecting.values()) for (const waiter of waiters) waiter.reject(this.#closedError())
       this.#connecting.clear()
-      this.#notificationWaiter?.()
+      this.#wakeReaders()
+      this.probes.close(this.#closedError())
       this.native.freeAgent(this.handle)
     }
   }
@@ -325,11 +365,30 @@ export class Agent {
     return peer
   }
 
+  /** Handshakes are the progress thread's work too; the late answer of one that was given up here finds nobody waiting. */
+  #rejectOverdue(lagNs: number): void {
+    const nowMs = performance.now()
+    for (const [index, waiters] of this.#connecting) {
+      const left = waiters.filter((waiter) => waiter.untilMs > nowMs)
+      for (const waiter of waiters) if (!left.includes(waiter)) waiter.reject(stuckError(this.name, lagNs))
+      if (left.length > 0) {
+        this.#connecting.set(index, left)
+      } else {
+        this.#connecting.delete(index)
+        this.#completions.letGo()
+      }
+    }
+  }
+
   #onEvent(event: NativeEvent): void {
     switch (event.kind) {
       case 'notification':
+        if (this.#notifications.length >= MOST_NOTIFICATIONS) {
+          this.#notificationsDropped++
+          break
+        }
         this.#notifications.push({ from: event.name, data: event.data })
-        this.#notificationWaiter?.()
+        this.#wakeReaders()
         break
       case 'connected': {
         const waiters = this.#connecting.get(event.peer) ?? []
@@ -340,6 +399,8 @@ export class Agent {
           break
         }
         const peer = new Peer(this, event.peer, this.native.peerInfo(this.handle, event.peer)!)
+        const former = this.#peers.get(peer.name)
+        if (former !== undefined) this.#forgetRegions(former)
         this.#peers.set(peer.name, peer)
         for (const waiter of waiters) waiter.resolve(peer)
         break
@@ -349,12 +410,31 @@ export class Agent {
         if (peer === undefined) break
         this.#peers.delete(peer.name)
         peer.markGone()
+        this.#forgetRegions(peer)
         this.onPeerDown(peer, event.error)
         break
       }
       case 'fault':
         this.onFault()
         break
+      case 'probe':
+        this.probes.deliver(event)
+        break
+    }
+  }
+
+  #wakeReaders(): void {
+    const waiters = this.#notificationWaiters
+    this.#notificationWaiters = []
+    for (const wake of waiters) wake()
+  }
+
+  /** Unmaps what a dead peer offered, or its memory would stay for as long as this agent does. */
+  #forgetRegions(peer: Peer): void {
+    for (const [key, { handle }] of this.#imports) {
+      if (!key.startsWith(`${peer.index}/`)) continue
+      this.native.releaseRemoteRegion(this.handle, handle)
+      this.#imports.delete(key)
     }
   }
 

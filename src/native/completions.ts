@@ -12,6 +12,7 @@ import {
   SLOTS,
 } from './binding.js'
 import { type Canceller, Transfer } from './transfer.js'
+import { Watchdog } from './watchdog.js'
 
 /** Records taken in one crossing; more than this and the event loop gets a turn in between. */
 const BATCH = 2048
@@ -27,6 +28,12 @@ export class Completions implements Canceller {
   #unquiesced = 0
   #holds = 0
   #idle: (() => void)[] = []
+  readonly #watchdog = new Watchdog(
+    () => this.#binding.progressLag(this.#agent),
+    (lagNs) => this.#settleOverdue(lagNs),
+  )
+  /** Called while the progress thread is stuck, for what else waits for it. */
+  onStuck: (lagNs: number) => void = () => {}
 
   /** @param wakePerCompletion benchmarks only: every wake-up delivers one record */
   constructor(binding: Binding, agentName: string, onEvent: (event: NativeEvent) => void, wakePerCompletion = false) {
@@ -49,6 +56,7 @@ export class Completions implements Canceller {
   }
 
   detach(): void {
+    this.#watchdog.stop()
     this.#agent = 0
   }
 
@@ -73,11 +81,15 @@ export class Completions implements Canceller {
 
   /** An outcome is owed: the process stays alive until it is delivered. Idle agents hold nobody. */
   hold(): void {
-    if (this.#holds++ === 0) this.#binding.keepAlive(this.#agent, true)
+    if (this.#holds++ > 0) return
+    this.#binding.keepAlive(this.#agent, true)
+    this.#watchdog.watch()
   }
 
   letGo(): void {
-    if (--this.#holds === 0 && this.#agent !== 0) this.#binding.keepAlive(this.#agent, false)
+    if (--this.#holds > 0) return
+    this.#watchdog.rest()
+    if (this.#agent !== 0) this.#binding.keepAlive(this.#agent, false)
   }
 
   /** Resolves when every transfer has quiesced, or after the time is up; says which. */
@@ -101,6 +113,11 @@ export class Completions implements Canceller {
     for (const transfer of this.#transfers) transfer?.cancel()
   }
 
+  /** At the end, when no record comes any more: what has not settled does so now. */
+  settleRest(error: SeamError): void {
+    for (const transfer of this.#transfers) if (transfer?.isSettled === false) transfer.fail(error)
+  }
+
   /** Delivers what waits; true when a full batch was taken and more may wait. */
   drain(): boolean {
     const records = this.#records
@@ -120,7 +137,7 @@ export class Completions implements Canceller {
     const flags = records[at + RECORD.flags]!
     const transfer = this.#transfers[slot]
     if (transfer === undefined) return
-    if ((flags & FLAG.settled) !== 0) {
+    if ((flags & FLAG.settled) !== 0 && !transfer.isSettled) {
       if (records[at + RECORD.code] === 0) transfer.succeed(this.#success(at, flags))
       else transfer.fail(this.#failure(at, flags))
       this.letGo()
@@ -134,6 +151,15 @@ export class Completions implements Canceller {
         this.#idle = []
       }
     }
+  }
+
+  #settleOverdue(lagNs: number): void {
+    for (const [slot, transfer] of this.#transfers.entries()) {
+      if (transfer === undefined || transfer.isSettled || this.#binding.remaining(this.#agent, slot) > 0) continue
+      transfer.fail(stuckError(this.#agentName, lagNs))
+      this.letGo()
+    }
+    this.onStuck(lagNs)
   }
 
   #success(
@@ -178,6 +204,16 @@ export class Completions implements Canceller {
       { blame },
     )
   }
+}
+
+/** The progress thread hangs inside its backend: nobody knows how far the bytes came, and it is not the path's fault. */
+export function stuckError(agent: string, lagNs: number): SeamError {
+  return new SeamError(
+    'KVSEAM_TIMEOUT',
+    { agent, bytesUnknown: true, selfDelayed: true, progressLagMs: Math.round(lagNs / 1e6) },
+    `the deadline has passed and the progress thread of agent '${agent}' has been stuck inside its backend for ${Math.round(lagNs / 1e6)} ms; do not use the destination, and close the agent if this lasts`,
+    { blame: 'local' },
+  )
 }
 
 const FAILURE_TEXT: Partial<Record<string, string>> = {

@@ -37,6 +37,7 @@ export class Transfer {
   readonly #reject: (error: SeamError) => void
   #quiesced: Promise<void> | undefined
   #resolveQuiesced: (() => void) | undefined
+  #isSettled = false
   #isQuiesced = false
   #quarantined = false
   readonly #canceller: Canceller
@@ -60,6 +61,10 @@ export class Transfer {
     return this.#quiesced
   }
 
+  get isSettled(): boolean {
+    return this.#isSettled
+  }
+
   get isQuiesced(): boolean {
     return this.#isQuiesced
   }
@@ -76,11 +81,13 @@ export class Transfer {
 
   /** @internal */
   succeed(outcome: TransferOutcome): void {
+    this.#isSettled = true
     this.#resolve(outcome)
   }
 
   /** @internal */
   fail(error: SeamError): void {
+    this.#isSettled = true
     // A caller may wait for `quiesced` alone; the failure is then not an unhandled one.
     this.settled.catch(ignore)
     this.#reject(error)

@@ -1,9 +1,10 @@
-// The decision log: JSON lines, written behind the event loop's back. A disk that fails or stalls costs records, never
-// transfers; how many were lost is itself written down as soon as writing works again.
+// The record log: JSON lines tied into a hash chain, written behind the event loop's back. A disk that fails or stalls costs
+// records, never transfers; how many were lost is itself written down as soon as writing works again.
 
-import { closeSync, openSync } from 'node:fs'
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { pino } from 'pino'
 import { SeamError } from '../errors.js'
+import { Chain } from './chain.js'
 
 /** Bytes that may wait for the disk before records are dropped. */
 const MOST_WAITING_BYTES = 16 * 1024 * 1024
@@ -11,6 +12,7 @@ const MOST_WAITING_BYTES = 16 * 1024 * 1024
 export class RecordLog {
   readonly file: string
   readonly #sink: ReturnType<typeof pino.destination>
+  readonly #chain = new Chain()
   #written = 0
   #lost = 0
   #lostSinceGap = 0
@@ -19,8 +21,9 @@ export class RecordLog {
   /** @throws KVSEAM_RECORD_LOG when the file can't be opened for appending */
   constructor(file: string) {
     this.file = file
+    let torn = false
     try {
-      closeSync(openSync(file, 'a'))
+      torn = endsInsideALine(file)
     } catch (cause) {
       throw new SeamError(
         'KVSEAM_RECORD_LOG',
@@ -35,6 +38,7 @@ export class RecordLog {
       this.#failure = error
       this.#lose()
     })
+    if (torn) this.#sink.write('\n')
   }
 
   get written(): number {
@@ -54,10 +58,10 @@ export class RecordLog {
     if (this.#lostSinceGap > 0) {
       const gap = { schema: 'kvseam.gap/1', lost: this.#lostSinceGap }
       this.#lostSinceGap = 0
-      this.#sink.write(`${JSON.stringify(gap)}\n`)
+      this.#sink.write(`${this.#chain.link(JSON.stringify(gap))}\n`)
     }
     this.#written++
-    this.#sink.write(`${JSON.stringify(record)}\n`)
+    this.#sink.write(`${this.#chain.link(JSON.stringify(record))}\n`)
   }
 
   /** Waits for what is written so far to reach the file; at most `timeoutMs`. */
@@ -77,5 +81,17 @@ export class RecordLog {
   #lose(): void {
     this.#lost++
     this.#lostSinceGap++
+  }
+}
+
+/** What a writer that died in the middle of a record left behind; the next record must not be glued to it. */
+function endsInsideALine(file: string): boolean {
+  const descriptor = openSync(file, 'a+')
+  try {
+    const { size } = fstatSync(descriptor)
+    const last = Buffer.alloc(1)
+    return size > 0 && readSync(descriptor, last, 0, 1, size - 1) === 1 && last[0] !== 0x0a
+  } finally {
+    closeSync(descriptor)
   }
 }

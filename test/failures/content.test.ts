@@ -1,0 +1,104 @@
+// Rows 4, 19, 20 and 21: bytes that are stale, partial, short or corrupt. Fail closed: none of them may be taken for good.
+
+import { describe, expect } from 'vitest'
+import { SeamError } from '../../src/errors.js'
+import { row } from './row.js'
+import { BLOCK, rail, Subject } from './subject.js'
+
+const ids = [2, 3, 4, 5]
+
+describe('content', () => {
+  row(4, 'a key of withdrawn memory is refused with STALE_REGION and no byte moves', async () => {
+    const subject = await Subject.open()
+    {
+      using _ = subject.seam.faults.arm('rail0.read=1*stale')
+      expect(await subject.handOff({ rail: 0 }).catch((error: SeamError) => error.code)).toBe('KVSEAM_STALE_REGION')
+    }
+    const to = subject.target.blocks(BLOCK, ids)
+    const from = subject.source.blocks(BLOCK, ids)
+    await subject.seam.handoff({ from, to, workload: 'batch' })
+    subject.shadow.restoreCanaries(ids)
+    await subject.source.close()
+    await expect(subject.seam.handoff({ from, to, workload: 'batch', verify: 'off' })).rejects.toMatchObject({
+      code: 'KVSEAM_STALE_REGION',
+    })
+    subject.shadow.checkCanaries([])
+    expect(subject.seam.paths.get(rail(0))!.state).toBe('healthy') // the owner's doing, not the path's
+  })
+
+  row(4, 'memory that is allocated anew under an old name is not reached by old descriptors', async () => {
+    const subject = await Subject.open()
+    const old = subject.source.blocks(BLOCK, [0])
+    old.listFor(subject.decode) // prepared on both sides while it was good
+    await subject.source.close()
+    const fresh = subject.prefill.allocate(BLOCK, { name: 'kv' })
+    fresh.view().fill(1)
+    await expect(
+      subject.seam.handoff({ from: old, to: subject.target.blocks(BLOCK, [0]), workload: 'batch', verify: 'off' }),
+    ).rejects.toMatchObject({ code: 'KVSEAM_STALE_REGION' })
+    subject.shadow.checkCanaries([])
+    await subject.seam.handoff({ from: fresh.blocks(BLOCK), to: subject.target.blocks(BLOCK, [0]), workload: 'batch' })
+  })
+
+  row(19, 'a partial write fails, says how much moved, and the destination does not pass for good', async () => {
+    const subject = await Subject.open()
+    subject.shadow.fill(1, ids)
+    using _ = subject.seam.faults.arm('rail0.read=partial(37%)')
+    const error = await subject.handOff({ rail: 0, from: ids }).catch((thrown: unknown) => thrown)
+    expect(error).toMatchObject({
+      code: 'KVSEAM_TRANSFER_FAILED',
+      blame: 'path',
+      facts: { bytes: Math.floor(4 * BLOCK * 0.37) },
+    })
+    expect(subject.shadow.wrongBytes(1, ids)).toBeGreaterThan(0)
+    expect(await subject.target.blocks(BLOCK, ids).digest()).not.toBe(await subject.source.blocks(BLOCK, ids).digest())
+    subject.shadow.checkCanaries(ids)
+  })
+
+  row(20, 'a short write that reports success is an INTEGRITY error', async () => {
+    const subject = await Subject.open()
+    subject.shadow.fill(1, ids)
+    using _ = subject.seam.faults.arm('rail0.read=short(4KiB)')
+    await expect(subject.handOff({ rail: 0, from: ids })).rejects.toMatchObject({
+      code: 'KVSEAM_INTEGRITY',
+      blame: 'path',
+    })
+    expect(subject.shadow.wrongBytes(1, ids)).toBeGreaterThan(0)
+  })
+
+  row(21, 'every injected corruption is caught, nothing else is, and the path pays for it', async () => {
+    const subject = await Subject.open()
+    using armed = subject.seam.faults.arm('seed=4;rail0.read=30%corrupt(1bit)')
+    let caught = 0
+    for (let i = 0; i < 60; i++) {
+      subject.shadow.fill(i, ids)
+      const entry = subject.post({ rail: 0, from: ids, to: ids })
+      await entry.transfer.settled // the transport says nothing
+      const [sent, found] = await Promise.all([
+        subject.source.blocks(BLOCK, ids).digest(),
+        subject.target.blocks(BLOCK, ids).digest(),
+      ])
+      const wrong = subject.shadow.wrongBytes(i, ids)
+      expect(wrong).toBeLessThanOrEqual(1)
+      expect(sent === found).toBe(wrong === 0)
+      if (wrong > 0) caught++
+    }
+    expect(caught).toBe(armed.firings.length)
+    expect(caught).toBeGreaterThan(5)
+    subject.shadow.checkCanaries(ids)
+    await subject.check()
+  })
+
+  row(21, 'a path that corrupts is worse for it, and its neighbour is not', async () => {
+    const subject = await Subject.open()
+    const worth = (n: number): number => subject.seam.paths.get(rail(n))!.health.gfs
+    using _ = subject.seam.faults.arm('rail0.read=corrupt(1bit)')
+    for (const n of [0, 1]) {
+      await subject.handOff({ rail: n, from: ids }).catch((error: unknown) => {
+        if (!SeamError.is(error, 'KVSEAM_INTEGRITY')) throw error
+      })
+    }
+    expect(worth(0)).toBeGreaterThan(0.2)
+    expect(worth(1)).toBeLessThan(0.05)
+  })
+})

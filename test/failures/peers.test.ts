@@ -1,0 +1,217 @@
+// Rows 1 to 6: a peer that dies, freezes, comes back from the dead, or starts anew under its old name.
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describe, expect, onTestFinished, vi } from 'vitest'
+import { openSeam, type Peer, type Seam, type SeamError } from '../../src/index.js'
+import type { Agent } from '../../src/native/agent.js'
+import type { Transfer } from '../../src/native/transfer.js'
+import { peerDownChannel } from '../../src/observe/channels.js'
+import { permitNumber } from '../../src/permit.js'
+import { LATE_MS, SettleLedger } from './oracles/ledger.js'
+import { PeerProcess } from './peer-process.js'
+import { row } from './row.js'
+import { Subject } from './subject.js'
+
+const BYTES = 1024 * 1024
+/** Detection of a dead peer must take less than this. */
+const DETECTION_MS = 2000
+
+interface Puller {
+  readonly seam: Seam
+  readonly agent: Agent
+  readonly ledger: SettleLedger
+  pull(peer: Peer, timeoutMs?: number): Transfer
+}
+
+async function puller(bytesPerSecond = 0): Promise<Puller> {
+  vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+  const seam = await openSeam({ profile: 'reference', sessionsPerPath: 10_000 })
+  onTestFinished(() => seam.close())
+  const rails = [0, 1].map((n) => ({ name: `rail${n}`, bytesPerSecond }))
+  const agent = await seam.agent('decode-0', { rails })
+  const target = agent.allocate(BYTES, { name: 'kv' })
+  const ledger = new SettleLedger()
+  return {
+    seam,
+    agent,
+    ledger,
+    pull(peer, timeoutMs = 10_000) {
+      const decision = seam.policy.decide({ workload: 'batch', bytes: BYTES, from: peer.name, to: ['decode-0'] })
+      if (decision.outcome !== 'admitted') throw new Error(decision.record.reason)
+      const transfer = agent.post({
+        permit: permitNumber(decision.permit),
+        path: decision.path.nativeIndex,
+        operation: decision.path.operation,
+        local: target.range(0, BYTES),
+        remote: peer.region('kv').range(0, BYTES),
+        timeoutMs,
+      })
+      void transfer.quiesced.then(() => seam.policy.releaseQuietly(decision.lease))
+      ledger.enter(transfer, agent, BYTES, timeoutMs)
+      return transfer
+    },
+  }
+}
+
+describe('a peer process', () => {
+  row(
+    1,
+    'killed in the middle of transfers is down within 2 s, each transfer ends once, and other peers go on',
+    async () => {
+      const [victim, other] = await Promise.all([
+        PeerProcess.start('prefill-0', { bytesPerSecond: 4 * BYTES }),
+        PeerProcess.start('prefill-1', { fill: 9 }),
+      ])
+      const { seam, agent, ledger, pull } = await puller()
+      const peers = [await seam.connect(agent, victim.metadata), await seam.connect(agent, other.metadata)] as const
+      const down: string[] = []
+      const onDown = (message: unknown): void => void down.push((message as { peer: string }).peer)
+      peerDownChannel.subscribe(onDown)
+      onTestFinished(() => void peerDownChannel.unsubscribe(onDown))
+      const doomed = Array.from({ length: 8 }, () => pull(peers[0]))
+      const killedMs = performance.now()
+      await victim.kill()
+      const errors = await Promise.all(
+        doomed.map((transfer) => transfer.settled.catch((error: SeamError) => error.code)),
+      )
+      expect(performance.now() - killedMs).toBeLessThan(DETECTION_MS)
+      expect(errors).toEqual(Array(8).fill('KVSEAM_PEER_DOWN'))
+      expect(down).toEqual(['prefill-0'])
+      expect(peers[0].gone).toBe(true)
+      for (const path of seam.paths) expect(path.usable).toBe(!path.id.includes('prefill-0'))
+      expect(() => pull(peers[0])).toThrow(expect.objectContaining({ code: 'KVSEAM_NO_PATH' }))
+      await pull(peers[1]).settled
+      await ledger.allQuiesced()
+      ledger.check()
+    },
+  )
+
+  row(2, 'that is frozen lets a connect end at its own deadline, and its transfers at theirs', async () => {
+    const frozen = await PeerProcess.start('prefill-0', { bytesPerSecond: BYTES / 4 })
+    const { seam, agent, ledger, pull } = await puller()
+    const peer = await seam.connect(agent, frozen.metadata)
+    await frozen.freeze()
+    const transfer = pull(peer, 300)
+    await expect(transfer.settled).rejects.toMatchObject({ code: 'KVSEAM_TIMEOUT' })
+    const { agent: second } = await puller()
+    const start = performance.now()
+    await expect(second.connect(frozen.metadata, { timeoutMs: 200 })).rejects.toMatchObject({
+      code: 'KVSEAM_TIMEOUT',
+      blame: 'peer',
+    })
+    expect(performance.now() - start).toBeLessThan(200 + LATE_MS)
+    await ledger.allQuiesced()
+    ledger.check()
+  })
+
+  row(3, 'that comes back after it was given up connects anew, and its late answer changes nothing', async () => {
+    const frozen = await PeerProcess.start('prefill-0')
+    const { agent, seam, pull, ledger } = await puller()
+    await frozen.freeze()
+    await expect(seam.connect(agent, frozen.metadata, { timeoutMs: 100 })).rejects.toMatchObject({
+      code: 'KVSEAM_TIMEOUT',
+    })
+    frozen.thaw()
+    await sleep(100) // its answer to the first handshake is on the way
+    expect(agent.peer('prefill-0')).toBeUndefined()
+    const peer = await seam.connect(agent, frozen.metadata)
+    await pull(peer).settled
+    await ledger.allQuiesced()
+    ledger.check()
+  })
+
+  row(3, 'that is thawed in the middle of a write does not reach memory that was taken back meanwhile', async () => {
+    const writer = await PeerProcess.start('prefill-0', { bytesPerSecond: 2 * BYTES })
+    const { agent } = await puller(2 * BYTES)
+    const landing = agent.allocate(BYTES, { name: 'landing' })
+    const kept = landing.view()
+    writer.send({ write: Buffer.from(agent.metadata()).toString('base64') })
+    expect(await writer.next()).toEqual({ writing: true })
+    while (kept[0] !== 0xee) await sleep(1)
+    await writer.freeze()
+    const frozenAt = kept.lastIndexOf(0xee)
+    expect(frozenAt).toBeLessThan(BYTES - 1)
+    await landing.close()
+    const fresh = agent.allocate(BYTES, { name: 'landing' })
+    fresh.view().fill(0x11)
+    writer.thaw()
+    expect(await writer.next()).toEqual({ wrote: 'KVSEAM_STALE_REGION' })
+    expect(fresh.view().every((byte) => byte === 0x11)).toBe(true)
+  })
+
+  row(5, 'that restarts under its name makes old handles stale, and the new life works', async () => {
+    const first = await PeerProcess.start('prefill-0', { fill: 1 })
+    const { seam, agent, ledger, pull } = await puller()
+    const before = await seam.connect(agent, first.metadata)
+    const old = before.region('kv').range(0, BYTES)
+    await pull(before).settled
+    await first.kill()
+    const second = await PeerProcess.start('prefill-0', { fill: 2 })
+    const after = await seam.connect(agent, second.metadata)
+    expect(after.incarnation).not.toBe(before.incarnation)
+    const to = agent.allocate(BYTES, { name: 'checked' })
+    await expect(seam.handoff({ from: old, to: to.range(0, BYTES), workload: 'batch' })).rejects.toMatchObject({
+      code: expect.stringMatching(/^KVSEAM_(STALE_EPOCH|STALE_REGION|FOREIGN_REGION)$/),
+    })
+    expect(to.view().every((byte) => byte === 0)).toBe(true)
+    await seam.handoff({ from: after.region('kv').range(0, BYTES), to: to.range(0, BYTES), workload: 'batch' })
+    expect(to.view().every((byte) => byte === 2)).toBe(true)
+    await ledger.allQuiesced()
+    ledger.check()
+  })
+
+  row(
+    6,
+    'that dies while its metadata is loaded ends in a typed error, and a retry with the next life works',
+    async () => {
+      const dying = await PeerProcess.start('prefill-0')
+      const { seam, agent, ledger, pull } = await puller()
+      using armed = seam.faults.arm('prefill-0.load=delay(60ms);decode-0>prefill-0.connect=1*pause')
+      const connecting = seam.connect(agent, dying.metadata, { timeoutMs: 1500 }).then(
+        () => null,
+        (error: SeamError) => error,
+      )
+      await armed.whenPaused(2)
+      await dying.kill()
+      armed.resume(2)
+      const error = await connecting
+      // The answer had been given before it died: then the connection came up and broke, which is as typed.
+      if (error !== null) expect(['KVSEAM_PEER_DOWN', 'KVSEAM_TIMEOUT']).toContain(error.code)
+      const next = await PeerProcess.start('prefill-0')
+      await pull(await seam.connect(agent, next.metadata)).settled
+      await ledger.allQuiesced()
+      ledger.check()
+    },
+  )
+})
+
+describe('a peer that looks', () => {
+  row(1, 'disconnected ends every transfer to it once, on all of its paths', async () => {
+    const subject = await Subject.open()
+    using _ = subject.seam.faults.arm('rail0.read=disconnect@ops(4..);rail1.read=delay(10s)')
+    const held = [subject.post({ rail: 1, to: [1] }), subject.post({ rail: 1, to: [2] })]
+    const through = Array.from({ length: 3 }, (_, i) => subject.post({ rail: 0, to: [i + 3] }))
+    await Promise.all(through.map((entry) => entry.transfer.settled)) // or the cut would take them along
+    through.push(...Array.from({ length: 3 }, (_, i) => subject.post({ rail: 0, to: [i + 6] })))
+    await subject.check()
+    expect(held.map((entry) => entry.error?.code)).toEqual(Array(2).fill('KVSEAM_PEER_DOWN'))
+    expect(through.map((entry) => entry.error?.code ?? null)).toEqual([
+      null,
+      null,
+      null,
+      ...Array(3).fill('KVSEAM_PEER_DOWN'),
+    ])
+  })
+
+  row(5, 'restarted is STALE_EPOCH for what meets it, and works when it is connected again', async () => {
+    const subject = await Subject.open()
+    using _ = subject.seam.faults.arm('rail0.read=1*restart')
+    const entry = subject.post()
+    await subject.ledger.allQuiesced()
+    expect(entry.error).toMatchObject({ code: 'KVSEAM_STALE_EPOCH', blame: 'peer' })
+    await vi.waitFor(() => expect(subject.decode.peer('prefill-0')).toBeUndefined())
+    await subject.seam.connect(subject.decode, subject.prefill.metadata())
+    await subject.handOff({ rail: 0 })
+    await subject.check()
+  })
+})

@@ -1,0 +1,9 @@
+// A test of one row of the failure matrix. The generator of docs/failure-matrix.md finds these calls by their first two
+// arguments, so both are written as literals.
+
+import { it } from 'vitest'
+
+/** @param number of the row; `behaviour` what must be seen, in words that could turn out false */
+export function row(number: number, behaviour: string, run: () => void | Promise<void>, timeoutMs?: number): void {
+  it(`#${number} ${behaviour}`, run, timeoutMs)
+}

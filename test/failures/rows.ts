@@ -1,0 +1,206 @@
+// The failure model, one row a fault: what can go wrong, what must happen then, and what no test here shows yet.
+
+export interface FailureRow {
+  readonly number: number
+  readonly fault: string
+  readonly expected: string
+  /** Tests of the C++ suite that belong to the row, as `Suite.Name`. */
+  readonly native?: readonly string[]
+  /** Why there is no test, or what the tests leave out. */
+  readonly open?: string
+}
+
+const CONTROL = 'needs the control channel'
+const TICKETS = 'needs tickets'
+const DEFAULT = 'needs the size-aware default profile; the reference profile keeps its evidence for ever'
+
+export const FAILURE_ROWS: readonly FailureRow[] = [
+  {
+    number: 1,
+    fault: 'Peer dies in the middle of transfers',
+    expected: 'PEER_DOWN within 2 s, every transfer ends once, its paths are no candidates, other peers go on',
+    native: ['MockTwoProcesses.TheBytesOfAnotherProcessArriveAndItsDeathIsNoticed'],
+  },
+  {
+    number: 2,
+    fault: 'Frozen peer, half-open connection',
+    expected: 'TIMEOUT at our own deadline',
+    open: `detection of a frozen idle peer within 2 s ${CONTROL} (heartbeats)`,
+  },
+  {
+    number: 3,
+    fault: 'Peer comes back after it was declared dead',
+    expected: 'late writes do not reach memory that was taken back; late answers change nothing',
+  },
+  {
+    number: 4,
+    fault: 'Stale key after deregistration',
+    expected: 'STALE_REGION, never wrong bytes',
+    native: ['Mock.AWithdrawnRegionIsStaleAndItsMemoryComesBack', 'Mock.KeysAreNeverUsedTwice'],
+  },
+  {
+    number: 5,
+    fault: 'Peer restarts under its name',
+    expected: 'old handles are stale, the new life works',
+    native: ['Agent.ARestartedPeerIsANewPeerAndTheOldListsAreStale'],
+  },
+  { number: 6, fault: 'Restart while metadata is loaded', expected: 'typed error, retry works' },
+  {
+    number: 7,
+    fault: 'Metadata cut or with a bit flipped',
+    expected: 'METADATA_INVALID, known peers untouched',
+    native: ['Agent.RefusedMetadataLeavesThePeersAsTheyWere'],
+  },
+  { number: 8, fault: 'Metadata with absurd counts', expected: 'METADATA_INVALID, bounded time and memory' },
+  {
+    number: 9,
+    fault: 'Metadata of another version, backend, layout or dtype',
+    expected: 'INCOMPATIBLE before any byte moves',
+    open: 'metadata carries no layout or dtype yet',
+  },
+  { number: 10, fault: 'Source and destination lists that do not match', expected: 'INVALID_DESCRIPTOR at submit' },
+  { number: 11, fault: 'Offsets out of bounds, overflowing, or no numbers', expected: 'refused before native code' },
+  {
+    number: 12,
+    fault: 'Two transfers into the same destination',
+    expected: 'REGION_BUSY',
+    open: 'there are no write leases; whoever allocates the blocks keeps them apart',
+  },
+  { number: 13, fault: 'Nothing, one byte, a huge descriptor list', expected: 'a defined result or a cap' },
+  {
+    number: 14,
+    fault: 'Duplicate completion',
+    expected: 'ignored and counted',
+    native: ['Transfers.DuplicateAndLateCompletionsAreCountedAndChangeNothing'],
+  },
+  {
+    number: 15,
+    fault: 'Lost completion',
+    expected: 'TIMEOUT with bytesUnknown, memory held until quiesced',
+    native: ['Transfers.ThatNeverCompleteEndAtTheirDeadlineAndAreQuarantinedUntilTheyQuiesce'],
+  },
+  {
+    number: 16,
+    fault: 'Completion after cancel or timeout',
+    expected: 'counted, not delivered',
+    native: ['FaultedMock.ADuplicateIsCountedAndALateCompletionOnlyFreesTheMemory'],
+  },
+  {
+    number: 17,
+    fault: 'Duplicate or replayed message',
+    expected: 'idempotent by transfer and epoch',
+    native: ['FaultedMock.AMessageIsDoubledOrLost'],
+    open: `the injection works; telling a replay from a message ${TICKETS}`,
+  },
+  { number: 18, fault: 'Message before its bytes are visible', expected: 'the digest says so; never early decode' },
+  { number: 19, fault: 'Partial write, then an error', expected: 'error with the bytes moved; destination not usable' },
+  { number: 20, fault: 'Short write reported as success', expected: 'INTEGRITY' },
+  { number: 21, fault: 'Corrupted bytes, silent transport', expected: 'INTEGRITY for each, and the path pays' },
+  { number: 22, fault: 'One of several rails fails', expected: 'memory is not reused before the siblings are quiet' },
+  {
+    number: 23,
+    fault: 'Cancel races completion',
+    expected: 'exactly one outcome',
+    native: ['Transfers.CancelRacesCompletionAndEachTransferStillEndsOnce'],
+  },
+  {
+    number: 24,
+    fault: 'Progress thread stuck inside its backend',
+    expected: 'deadlines kept from outside, blame local, other agents go on',
+    native: ['Agent.AThreadStuckInTheBackendIsLeftBehindWithinTheBound'],
+  },
+  { number: 25, fault: 'Event loop blocked', expected: 'bytes go on, the path is not hurt' },
+  { number: 26, fault: 'Views collected in flight', expected: 'impossible by construction' },
+  { number: 27, fault: 'Views detached or resized in flight', expected: 'refused or harmless' },
+  {
+    number: 28,
+    fault: 'SharedArrayBuffer changed by another thread',
+    expected: 'documented as the caller’s race',
+    open: 'transfers never touch JavaScript’s own buffers, so there is nothing to inject',
+  },
+  { number: 29, fault: 'Worker terminated with transfers in flight', expected: 'bounded, nothing crashes' },
+  { number: 30, fault: 'exit, uncaught error, SIGTERM in flight', expected: 'no crash, no hang' },
+  { number: 31, fault: 'Children started while memory is registered', expected: 'bytes correct' },
+  {
+    number: 32,
+    fault: 'RLIMIT_MEMLOCK too small',
+    expected: 'REGISTRATION_FAILED, nothing changed',
+    open: 'the mock pins nothing, so the limit itself and the text with the remedy need a real transport',
+  },
+  {
+    number: 33,
+    fault: 'Memory keys exhausted',
+    expected: 'REGISTRATION_FAILED, the registered set unchanged',
+    native: ['FaultedMock.RegistrationsFailWholeAndLeaveNothingBehind'],
+  },
+  {
+    number: 34,
+    fault: 'Transport queue full',
+    expected: 'bounded wait, QUEUE_FULL at the deadline, no spinning',
+    native: [
+      'Transfers.AQueueThatStaysFullEndsAtTheDeadlineWithoutSpinning',
+      'Transfers.AFullPathDoesNotHoldUpAnother',
+    ],
+  },
+  {
+    number: 35,
+    fault: 'Out of memory in native code',
+    expected: 'NO_MEMORY, state rolled back',
+    open: 'needs an allocator that fails on demand',
+  },
+  { number: 36, fault: 'Jitter storm', expected: 'refused to jitter-strict classes only' },
+  { number: 37, fault: 'Bimodal latency', expected: 'the tail is seen; a good mean alone does not pass strict' },
+  { number: 38, fault: 'One direction degraded', expected: 'judged in that direction alone' },
+  { number: 39, fault: 'Rails failing together', expected: 'no herd beyond the capacity of what is left' },
+  { number: 40, fault: 'Flapping at the period of the hysteresis', expected: 'bounded transitions', open: DEFAULT },
+  { number: 41, fault: 'Wall clock jumps', expected: 'decisions identical' },
+  {
+    number: 42,
+    fault: 'Suspend, long monotonic gap',
+    expected: 'stale evidence is UNKNOWN, not healthy',
+    open: DEFAULT,
+  },
+  { number: 43, fault: 'No traffic', expected: 'probed, or UNKNOWN', open: 'needs background probes' },
+  { number: 44, fault: 'Probes and data disagree', expected: 'data outranks probes', open: 'needs background probes' },
+  { number: 45, fault: 'Herd on a restored path', expected: 'staged ramp', open: DEFAULT },
+  { number: 46, fault: 'Session never given back', expected: 'its lease ends and returns it' },
+  {
+    number: 47,
+    fault: 'Orchestrator crashes and starts again',
+    expected: 'states UNKNOWN, old tickets refused',
+    open: `states are not stored yet, and old permits die with their process; ${TICKETS}`,
+  },
+  { number: 48, fault: 'Decision log on a full, broken or slow disk', expected: 'loop free, gap recorded' },
+  { number: 49, fault: 'Torn last log record', expected: 'detected and reported', open: 'needs a reader of the log' },
+  { number: 50, fault: 'Config reloaded with bad values', expected: 'refused whole', open: 'there is no reload yet' },
+  { number: 51, fault: 'Reload makes a path vanish', expected: 'drain, then remove', open: 'there is no reload yet' },
+  {
+    number: 52,
+    fault: 'Backend missing, of the wrong ABI, or not a backend',
+    expected: 'BACKEND_UNAVAILABLE with the reason; others work',
+  },
+  {
+    number: 53,
+    fault: 'Two copies of a transport library',
+    expected: 'detected, warned',
+    open: 'needs a real transport',
+  },
+  {
+    number: 54,
+    fault: 'Forged metadata',
+    expected: 'refused before memory is mapped',
+    native: ['Mock.RefusesForgedAddressesAndKeys'],
+    open: `who signed it: ${CONTROL}`,
+  },
+  { number: 55, fault: 'Region read without leave', expected: 'NOT_AUTHORIZED', open: TICKETS },
+  { number: 56, fault: 'Replayed, expired or edited ticket', expected: 'refused, once', open: TICKETS },
+  { number: 57, fault: 'Oversized control message', expected: 'closed at the cap', open: CONTROL },
+  { number: 58, fault: 'Slow or flooding clients', expected: 'bounded, data path unaffected', open: CONTROL },
+  { number: 59, fault: 'Spoofed name', expected: 'identity comes from TLS', open: CONTROL },
+  {
+    number: 60,
+    fault: 'Fault flags left on',
+    expected: 'refused on real backends, never unnoticed',
+    native: ['FaultsOnARealBackend.AreRefusedUnlessAllowed'],
+  },
+]
