@@ -136,8 +136,9 @@ export class Bench {
     try {
       seam = await openSeam({
         backend: options.backend,
-        // A session a transfer in flight: capacity is not what is measured.
-        sessionsPerPath: options.window + 1,
+        profile: options.profile,
+        // Room to spare, also beside what the policy keeps free for other classes: capacity is not what is measured.
+        sessionsPerPath: options.window * 8,
         deadlineMs: options.deadlineMs,
         ...(options.faults === null ? {} : { faults: options.faults }),
       })

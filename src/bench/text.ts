@@ -98,8 +98,21 @@ export function tailLines(report: BenchReport): string[] {
     report.options.verify === 'off'
       ? 'no byte was verified'
       : `${formatCount(checked)} ${report.options.verify === 'each' ? 'transfers' : 'destinations'} verified by CRC-32C of both sides`,
+    ...refusalLines(report),
     ...gateCostLines(report),
   ]
+}
+
+function refusalLines(report: BenchReport): string[] {
+  return report.cells.flatMap((cell) =>
+    cell.paths.flatMap(({ path, refused, refusedBecause }) =>
+      refused === 0
+        ? []
+        : [
+            `refused on ${path}, ${cell.operation} ${cell.cell}, ${formatCount(refused)} times; first because: ${refusedBecause ?? 'no reason was given'}`,
+          ],
+    ),
+  )
 }
 
 /** What the policy costs where a cell ran with and without it. */

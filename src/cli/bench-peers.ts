@@ -59,6 +59,7 @@ export async function benchPeersCommand(argv: string[], io: CommandIo): Promise<
     options.with === undefined ? usualContestants(options.backend) : namesOf(options.with),
     {
       backend: options.backend,
+      profile: 'default',
       rails: 1,
       railBytesPerSecond: 0,
       railLatencyUs: 0,

@@ -17,6 +17,7 @@ import { runSweep, type Sweep } from '../bench/run.js'
 import { comparisonLines, headLines, splitLines, stepText, tableLines, tailLines } from '../bench/text.js'
 import { SeamError } from '../errors.js'
 import { KV_MODELS } from '../kv/model.js'
+import { PROFILES } from '../policy/create.js'
 import type { CommandIo } from './command.js'
 import { EXIT } from './exit-code.js'
 import { LiveTable } from './live-table.js'
@@ -81,6 +82,7 @@ const SYNTAX = {
       choices: ['on', 'off', 'both'],
       help: 'ask the policy for every transfer, or mint permits without asking',
     },
+    profile: { kind: 'text', default: 'default', choices: PROFILES, help: 'policy that is asked where the gate is on' },
     faults: { kind: 'text', value: 'SPEC', help: 'faults to inject, in the grammar of KVSEAM_FAULTS' },
     peer: { kind: 'text', default: 'process', choices: ['process', 'in-process'], help: 'where the far end lives' },
     'rail-rate': {
@@ -239,6 +241,7 @@ function sweepOf(options: Values): Sweep {
     arrangements: options.paths === 1 ? ['alone'] : several,
     options: {
       backend: options.backend,
+      profile: options.profile,
       rails: options.paths,
       railBytesPerSecond: options['rail-rate'],
       railLatencyUs: Math.round(options['rail-latency'] * 1e3),
