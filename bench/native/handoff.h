@@ -14,9 +14,11 @@
 typedef struct handoff {
   size_t block_bytes;
   size_t blocks;
-  double seconds;  // how long to repeat it
-  uint32_t* from;  // block numbers at the source
-  uint32_t* to;    // block numbers at the destination
+  size_t pool_blocks;  // of either side; the next handoff takes the next blocks, so that memory and not the cache is
+                       // measured
+  double seconds;      // how long to repeat it
+  uint32_t* from;      // block numbers at the source
+  uint32_t* to;        // block numbers at the destination
 } handoff;
 
 static inline int64_t now_ns(void) {
@@ -56,16 +58,24 @@ static inline handoff read_handoff(char** words) {
   handoff it;
   it.block_bytes = strtoull(words[0], NULL, 10);
   it.blocks = strtoull(words[1], NULL, 10);
-  it.seconds = strtod(words[2], NULL);
-  if (it.block_bytes == 0 || it.blocks == 0 || it.seconds <= 0) {
-    fprintf(stderr, "block bytes, blocks and seconds must be above 0\n");
+  it.pool_blocks = strtoull(words[2], NULL, 10);
+  it.seconds = strtod(words[3], NULL);
+  if (it.block_bytes == 0 || it.blocks == 0 || it.pool_blocks < it.blocks || it.seconds <= 0) {
+    fprintf(stderr, "block bytes, blocks and seconds must be above 0, and the pool must hold one handoff\n");
     exit(2);
   }
-  const uint64_t seed = strtoull(words[3], NULL, 10);
-  it.from = shuffled(it.blocks, seed);
-  it.to = shuffled(it.blocks, seed + 1);
+  const uint64_t seed = strtoull(words[4], NULL, 10);
+  it.from = shuffled(it.pool_blocks, seed);
+  it.to = shuffled(it.pool_blocks, seed + 1);
   return it;
 }
+
+/** Where handoff `number` begins in `from` and `to`. */
+static inline size_t first_of(const handoff* it, uint64_t number) {
+  return (size_t)(number % (it->pool_blocks / it->blocks)) * it->blocks;
+}
+
+static inline size_t pool_bytes(const handoff* it) { return it->pool_blocks * it->block_bytes; }
 
 static inline void report(const handoff* it, uint64_t handoffs, int64_t ns) {
   printf("{\"handoffs\":%llu,\"bytesPerSecond\":%.0f,\"nsPerHandoff\":%.0f}\n", (unsigned long long)handoffs,

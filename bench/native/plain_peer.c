@@ -1,5 +1,5 @@
 // What the machine itself can do with the same blocks: memcpy, and one TCP stream over loopback.
-// plain_peer memcpy|tcp BLOCK_BYTES BLOCKS SECONDS SEED
+// plain_peer memcpy|tcp BLOCK_BYTES BLOCKS POOL_BLOCKS SECONDS SEED
 #define _GNU_SOURCE
 #include <errno.h>
 #include <netinet/in.h>
@@ -16,13 +16,14 @@
 enum { kBlocksAWrite = 256 };
 
 static void run_memcpy(const handoff* it) {
-  uint8_t* const source = pool_of(it->blocks * it->block_bytes);
-  uint8_t* const target = pool_of(it->blocks * it->block_bytes);
+  uint8_t* const source = pool_of(pool_bytes(it));
+  uint8_t* const target = pool_of(pool_bytes(it));
   uint64_t handoffs = 0;
   const int64_t start = now_ns();
   const int64_t end = start + (int64_t)(it->seconds * 1e9);
   do {
-    for (size_t i = 0; i < it->blocks; ++i) {
+    const size_t first = first_of(it, handoffs);
+    for (size_t i = first; i < first + it->blocks; ++i) {
       memcpy(target + it->to[i] * it->block_bytes, source + it->from[i] * it->block_bytes, it->block_bytes);
     }
     __asm__ volatile("" : : "r"(target) : "memory");  // the copies are the point, whoever reads them
@@ -66,10 +67,10 @@ static int move_blocks(int socket, uint8_t* pool, const uint32_t* order, const h
 
 static void receive(int socket, const handoff* it) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  uint8_t* const pool = pool_of(it->blocks * it->block_bytes);
+  uint8_t* const pool = pool_of(pool_bytes(it));
   const char ready = 'r';
   if (write(socket, &ready, 1) != 1) exit(1);
-  while (move_blocks(socket, pool, it->to, it, 0)) {
+  for (uint64_t number = 0; move_blocks(socket, pool, it->to + first_of(it, number), it, 0); ++number) {
     if (write(socket, &ready, 1) != 1) exit(1);
   }
   exit(0);
@@ -92,14 +93,14 @@ static void run_tcp(const handoff* it) {
   const int near = socket(AF_INET, SOCK_STREAM, 0);
   if (connect(near, (struct sockaddr*)&address, length) != 0) die("connect");
   setsockopt(near, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-  uint8_t* const pool = pool_of(it->blocks * it->block_bytes);
+  uint8_t* const pool = pool_of(pool_bytes(it));
   char said = 0;
   if (read(near, &said, 1) != 1) die("read");
   uint64_t handoffs = 0;
   const int64_t start = now_ns();
   const int64_t end = start + (int64_t)(it->seconds * 1e9);
   do {
-    move_blocks(near, pool, it->from, it, 1);
+    move_blocks(near, pool, it->from + first_of(it, handoffs), it, 1);
     if (read(near, &said, 1) != 1) die("read");
     ++handoffs;
   } while (now_ns() < end);
@@ -109,8 +110,8 @@ static void run_tcp(const handoff* it) {
 }
 
 int main(int count, char** words) {
-  if (count != 6) {
-    fprintf(stderr, "usage: plain_peer memcpy|tcp BLOCK_BYTES BLOCKS SECONDS SEED\n");
+  if (count != 7) {
+    fprintf(stderr, "usage: plain_peer memcpy|tcp BLOCK_BYTES BLOCKS POOL_BLOCKS SECONDS SEED\n");
     return 2;
   }
   const handoff it = read_handoff(words + 2);

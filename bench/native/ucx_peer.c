@@ -1,6 +1,6 @@
 // The honest peer: the same blocks through UCP, from C, with nothing else around it. Put, flush and an acknowledged
 // message; or get, where the reader knows. UCX's own environment variables choose transport and device. ucx_peer
-// put|get BLOCK_BYTES BLOCKS SECONDS SEED [WINDOW]
+// put|get BLOCK_BYTES BLOCKS POOL_BLOCKS SECONDS SEED [WINDOW]
 #define _GNU_SOURCE
 #include <signal.h>
 #include <sys/prctl.h>
@@ -145,7 +145,7 @@ static void say(side* self, char what) {
 
 static void answer(side* self, int socket, const handoff* it) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  open_side(self, it->blocks * it->block_bytes);
+  open_side(self, pool_bytes(it));
   meet(self, socket);
   void* key = NULL;
   size_t key_bytes = 0;
@@ -163,10 +163,11 @@ static void answer(side* self, int socket, const handoff* it) {
   _exit(0);  // the benchmark is over: nothing here is worth an orderly end
 }
 
-static void one_handoff(side* self, const handoff* it, int put, uint64_t base, ucp_rkey_h key, void** window,
-                        size_t wide) {
+static void one_handoff(side* self, const handoff* it, uint64_t number, int put, uint64_t base, ucp_rkey_h key,
+                        void** window, size_t wide) {
   const ucp_request_param_t param = {.op_attr_mask = UCP_OP_ATTR_FIELD_MEMH, .memh = self->memory};
-  for (size_t i = 0; i < it->blocks; ++i) {
+  const size_t first = first_of(it, number);
+  for (size_t i = first; i < first + it->blocks; ++i) {
     uint8_t* const near = self->pool + (put ? it->from[i] : it->to[i]) * it->block_bytes;
     const uint64_t far = base + (put ? it->to[i] : it->from[i]) * it->block_bytes;
     wait_for(self, window[i % wide]);
@@ -190,13 +191,13 @@ static void one_handoff(side* self, const handoff* it, int put, uint64_t base, u
 }
 
 int main(int count, char** words) {
-  if (count < 6) {
-    fprintf(stderr, "usage: ucx_peer put|get BLOCK_BYTES BLOCKS SECONDS SEED [WINDOW]\n");
+  if (count < 7) {
+    fprintf(stderr, "usage: ucx_peer put|get BLOCK_BYTES BLOCKS POOL_BLOCKS SECONDS SEED [WINDOW]\n");
     return 2;
   }
   const int put = strcmp(words[1], "get") != 0;
   const handoff it = read_handoff(words + 2);
-  const size_t wide = count > 6 ? strtoull(words[6], NULL, 10) : 64;
+  const size_t wide = count > 7 ? strtoull(words[7], NULL, 10) : 64;
   void** const window = calloc(wide, sizeof(void*));
   int sockets[2];
   if (window == NULL || socketpair(AF_UNIX, SOCK_STREAM, 0, sockets) != 0) die("set-up");
@@ -205,18 +206,18 @@ int main(int count, char** words) {
   const pid_t child = fork();
   if (child < 0) die("fork");
   if (child == 0) answer(&self, sockets[1], &it);
-  open_side(&self, it.blocks * it.block_bytes);
+  open_side(&self, pool_bytes(&it));
   meet(&self, sockets[0]);
   uint64_t* const base = hear(sockets[0]);
   void* const packed = hear(sockets[0]);
   ucp_rkey_h key = NULL;
   need(ucp_ep_rkey_unpack(self.peer, packed, &key), "ucp_ep_rkey_unpack");
-  one_handoff(&self, &it, put, *base, key, window, wide);  // connects
+  one_handoff(&self, &it, 0, put, *base, key, window, wide);  // connects
   uint64_t handoffs = 0;
   const int64_t start = now_ns();
   const int64_t end = start + (int64_t)(it.seconds * 1e9);
   do {
-    one_handoff(&self, &it, put, *base, key, window, wide);
+    one_handoff(&self, &it, handoffs, put, *base, key, window, wide);
     ++handoffs;
   } while (now_ns() < end);
   report(&it, handoffs, now_ns() - start);

@@ -17,8 +17,8 @@ const ROUND_BYTES = 64 * 2 ** 20
 export interface Contestant {
   readonly name: string
   readonly about: string
-  /** One round of one cell, bytes a second. @throws KVSEAM_BACKEND_UNAVAILABLE with what the tool said */
-  round(cell: Cell, seconds: number, seed: number): Promise<number>
+  /** One round of one cell over a pool of so many blocks, bytes a second. @throws KVSEAM_BACKEND_UNAVAILABLE with what the tool said */
+  round(cell: Cell, poolBlocks: number, seconds: number, seed: number): Promise<number>
 }
 
 export const CONTESTANTS = {
@@ -46,11 +46,11 @@ function native(name: string, program: string, words: readonly string[], about: 
   return {
     name,
     about,
-    async round(cell, seconds, seed) {
+    async round(cell, poolBlocks, seconds, seed) {
       if (!existsSync(file)) {
         throw unavailable(name, `${program} is not compiled; in a checkout run "node scripts/build-bench-peers.mjs"`)
       }
-      const figures = [cell.blockBytes, cell.descriptors, seconds, seed].map(String)
+      const figures = [cell.blockBytes, cell.batch, poolBlocks, seconds, seed].map(String)
       const said = await run(name, file, [...words, ...figures])
       const rate = (JSON.parse(said) as { bytesPerSecond?: unknown }).bytesPerSecond
       if (typeof rate !== 'number') throw unavailable(name, `it said ${JSON.stringify(said)}`)

@@ -5,7 +5,7 @@ import type { Cell } from './axes.js'
 import { CONTESTANTS, type Contestant, type ContestantName } from './contestants.js'
 import { type Environment, environment } from './environment.js'
 import type { BenchOptions, Operation } from './report.js'
-import { Bench } from './run.js'
+import { Bench, transfersInPool } from './run.js'
 
 interface PeerRow {
   readonly cell: string
@@ -61,13 +61,16 @@ export async function runPeers(
       const taking = [ours, ...names.map((name): Contestant => CONTESTANTS[name])].filter(
         ({ name }) => !absent.has(name),
       )
+      const poolBlocks = transfersInPool(cell, options, 1) * cell.batch
       const rates = new Map(taking.map(({ name }) => [name, [] as number[]]))
       for (let round = 0; round < rounds && !signal.aborted; round++) {
         for (const each of round % 2 === 0 ? taking : [...taking].reverse()) {
           if (absent.has(each.name) || signal.aborted) continue
           onRound(`${cell.name}, round ${round + 1}/${rounds}: ${each.name} ...`)
           try {
-            rates.get(each.name)!.push(await each.round(cell, options.durationMs / rounds / 1e3, options.seed))
+            rates
+              .get(each.name)!
+              .push(await each.round(cell, poolBlocks, options.durationMs / rounds / 1e3, options.seed))
           } catch (error) {
             if (each === ours || !SeamError.is(error, 'KVSEAM_BACKEND_UNAVAILABLE')) throw error
             absent.set(each.name, error.message)

@@ -21,7 +21,7 @@ export interface Slot {
 }
 
 /** The policy's record of the decision, built when somebody looks. */
-export type Refusal = Rejected
+type Refusal = Rejected
 
 export interface Poster {
   /**

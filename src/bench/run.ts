@@ -82,6 +82,11 @@ export async function runSweep(
   }
 }
 
+/** Transfers of a path that each have blocks of their own; one after the other they walk through all of them. */
+export function transfersInPool(cell: Cell, { poolBytes, window }: BenchOptions, paths: number): number {
+  return Math.min(Math.floor(poolBytes / cell.transferBytes / paths), Math.max(window, MOST_SLOTS))
+}
+
 function checkFits(cell: Cell, { poolBytes }: BenchOptions): void {
   if (cell.transferBytes <= poolBytes) return
   throw new SeamError(
@@ -263,17 +268,16 @@ export class Bench {
 
   /** Blocks in a scattered order of their own on either side, so many transfers of them as the pool holds. */
   #lanes(cell: Cell, paths: readonly Path[]): PathLanes[] {
-    const { poolBytes, window, seed } = this.#options
+    const { poolBytes, seed } = this.#options
     const cut = cutOf(cell, this.#options)
-    const fit = Math.floor(poolBytes / cell.transferBytes / paths.length)
-    if (fit < 1) {
+    const slotsOfPath = transfersInPool(cell, this.#options, paths.length)
+    if (slotsOfPath < 1) {
       throw new SeamError(
         'KVSEAM_OUT_OF_BOUNDS',
         { cell: cell.name, transferBytes: cell.transferBytes, paths: paths.length, poolBytes },
         `${paths.length} paths need ${paths.length} transfers of '${cell.name}' in ${poolBytes} bytes; raise --memory`,
       )
     }
-    const slotsOfPath = Math.min(fit, Math.max(window, MOST_SLOTS))
     const nearOrder = permutation(streamOf(seed, 'bench-near', cell.blockBytes), cut.poolBlocks)
     const farOrder = permutation(streamOf(seed, 'bench-far', cell.blockBytes), cut.poolBlocks)
     return paths.map((path, i) => {
