@@ -38,6 +38,17 @@ export interface Step {
   readonly cell: Cell
   readonly operation: Operation
   readonly arrangement: Arrangement
+  /** Of all its paths and gates, while it runs. */
+  soFar(): Progress
+}
+
+interface Progress {
+  readonly transfers: number
+  readonly bytes: number
+  /** Spent transferring. */
+  readonly seconds: number
+  /** The worst path's. */
+  readonly p99Us: number
 }
 
 /**
@@ -60,7 +71,7 @@ export async function runSweep(
     const cells: CellFigures[] = []
     for (const [i, step] of steps.entries()) {
       if (signal.aborted) break
-      onStep({ number: i + 1, of: steps.length, ...step })
+      onStep({ number: i + 1, of: steps.length, ...step, soFar: () => bench.soFar })
       const figures = await bench.measure(step.cell, step.operation, sweep.gates, step.arrangement)
       if (signal.aborted) break // cut short: its figures are not those of the others
       cells.push(...figures)
@@ -105,6 +116,7 @@ export class Bench {
   readonly #pool: BenchPool
   readonly #options: BenchOptions
   readonly #signal: AbortSignal
+  #accounts: readonly Account[] = []
 
   private constructor(
     seam: Seam,
@@ -158,6 +170,20 @@ export class Bench {
     }
   }
 
+  /** Of the cell that is being measured; its warm-up is not in it. */
+  get soFar(): Progress {
+    const results = this.#accounts.flatMap(({ results }) => results)
+    return {
+      transfers: results.reduce((sum, each) => sum + each.transfer.samples, 0),
+      bytes: results.reduce((sum, each) => sum + each.bytes, 0),
+      seconds: Math.max(
+        1e-3,
+        results.reduce((sum, each) => sum + each.seconds, 0),
+      ),
+      p99Us: Math.max(0, ...results.map((each) => each.total.percentileNs(0.99) / 1e3)),
+    }
+  }
+
   get backend(): { label: string; provider: string; version: string } {
     const { label, provider, version } = this.#near.info
     return { label, provider, version }
@@ -177,6 +203,7 @@ export class Bench {
   ): Promise<CellFigures[]> {
     const paths = [...this.#seam.paths].filter((path) => path.mode === (operation === 'read' ? 'pull' : 'push'))
     const lanes = this.#lanes(cell, paths)
+    this.#accounts = []
     try {
       await this.#prepareBytes(operation, async () => {
         for (const gate of gates) {
@@ -221,6 +248,7 @@ export class Bench {
   ): Promise<Account[]> {
     const { rounds, durationMs, verify } = this.#options
     const each = gates.map((gate) => openAccount(gate, lanes))
+    this.#accounts = each
     for (let round = 0; round < rounds && !this.#signal.aborted; round++) {
       for (const account of round % 2 === 0 ? each : [...each].reverse()) {
         const before = await this.#cpuNs()

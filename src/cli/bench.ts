@@ -13,7 +13,7 @@ import {
   mismatches,
   type Operation,
 } from '../bench/report.js'
-import { runSweep, type Sweep } from '../bench/run.js'
+import { runSweep, type Step, type Sweep } from '../bench/run.js'
 import { comparisonLines, headLines, splitLines, stepText, tableLines, tailLines } from '../bench/text.js'
 import { SeamError } from '../errors.js'
 import { KV_MODELS } from '../kv/model.js'
@@ -197,9 +197,12 @@ async function watched(sweep: Sweep, aside: boolean, io: CommandIo): Promise<Ben
   const say = aside ? io.stderr : io.stdout
   const colours = paint(io)
   const done: CellFigures[] = []
-  let now = ''
+  let now: Step | undefined
   const draw = (): void => {
-    live.draw([...tableLines(done, colours), ...(now === '' ? [] : [colours.dim(now)])], performance.now())
+    live.draw(
+      [...tableLines(done, colours), ...(now === undefined ? [] : [colours.dim(stepText(now))])],
+      performance.now(),
+    )
   }
   for (const line of headLines(sweep)) (live.isLive ? (text: string) => live.print(text) : say)(line)
   const ticker = setInterval(draw, REDRAW_EVERY_MS)
@@ -208,14 +211,14 @@ async function watched(sweep: Sweep, aside: boolean, io: CommandIo): Promise<Ben
       sweep,
       io.signal ?? new AbortController().signal,
       (step) => {
-        now = stepText(step)
-        if (!live.isLive) say(now)
+        now = step
+        if (!live.isLive) say(stepText(step))
       },
       (figures) => void done.push(...figures),
     )
   } finally {
     clearInterval(ticker)
-    now = ''
+    now = undefined
     if (live.isLive) {
       live.draw(tableLines(done, colours), Number.POSITIVE_INFINITY)
     } else {

@@ -135,7 +135,7 @@ describe('a load on schedule', () => {
     }
     const result = await run({ poster, durationMs: 200, ratePerSecond: 100 })
     expect(result.transfer.samples).toBe(20)
-    expect(at.at(-1)! - at[0]!).toBeGreaterThan(170)
+    expect(at.at(-1)! - at[0]!).toBeGreaterThan(90) // 190 where nobody is in the way; at once it would be 0
   })
 
   test('ends when it is interrupted', async () => {
