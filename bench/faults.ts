@@ -17,7 +17,7 @@ export interface FaultCost {
 const BLOCK = 4096
 const WINDOW = 32
 
-export async function measureFaultCost({ rounds = 9, transfers = 50_000 } = {}): Promise<FaultCost> {
+export async function measureFaultCost({ rounds = 25, transfers = 20_000 } = {}): Promise<FaultCost> {
   const native = binding()
   const never = await Lane.open(native)
   const disarmed = await Lane.open(native)

@@ -2,6 +2,7 @@
   "variables": {
     "kvseam_core_sources": [
       "native/core/agent.cc",
+      "native/core/agent_probes.cc",
       "native/core/descriptors.cc",
       "native/core/digest.cc",
       "native/core/fault_action.cc",
@@ -67,7 +68,12 @@
       "native/test/transfer_test.cc"
     ],
     "kvseam_odd_backend_sources": ["native/test/backends/odd_backend.cc"],
-    "kvseam_fuzz_sources": ["native/fuzz/metadata_fuzz.cc"],
+    "kvseam_fuzz_sources": [
+      "native/fuzz/descriptors_fuzz.cc",
+      "native/fuzz/fault_spec_fuzz.cc",
+      "native/fuzz/metadata_fuzz.cc"
+    ],
+    "kvseam_fuzz_replay_sources": ["native/fuzz/replay_main.cc"],
 
     "kvseam_cxx_standard": "20",
     "kvseam_include": ["native"],

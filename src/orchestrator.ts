@@ -1,7 +1,7 @@
 // The only stateful file of the policy side: owns the clock, feeds samples in, mints permits, answers those who wait. It judges
 // through a policy object, whose inputs and outputs all become records, and never touches bytes.
 
-import { object, refuse, wholeNumber } from './check.js'
+import { object, refuse, text, wholeNumber } from './check.js'
 import { type PartialSettings, policyHash } from './config/policy-settings.js'
 import { type DecideRequest, policyRequest } from './decide-request.js'
 import {
@@ -163,6 +163,7 @@ export class Orchestrator {
    */
   observe(observation: Observation): void {
     object('observation', observation, 'it must be an object with path, outcome, totalUs and bytes')
+    text('observation.path', observation.path)
     this.#observe(this.#pathOf(observation.path), observation)
   }
 

@@ -161,6 +161,7 @@ export class Seam {
     }
     const permitTtlMs = positive('options.permitTtlMs', options.permitTtlMs ?? 1000, 60_000)
     const probes = backgroundRules(options.probes, profile)
+    checkOptionTypes(options)
     const workloads = new Map<string, WorkloadProfile>(Object.entries(WORKLOADS))
     for (const workload of options.workloads ?? [])
       workloads.set(checkName('options.workloads[].name', workload.name), workload)
@@ -380,6 +381,20 @@ function nominalOf(from: NativeRail, to: NativeRail): { nominal?: NominalRate } 
   const bytesPerSecond = Math.min(from.bytesPerSecond, to.bytesPerSecond)
   if (bytesPerSecond === 0) return {}
   return { nominal: { bytesPerSecond, fixedUs: Math.ceil((from.latencyNs + to.latencyNs) / 1000) } }
+}
+
+/** Types that nothing further down would refuse by name. */
+function checkOptionTypes({ workloads, recordLog, logger, clockUs }: SeamOptions): void {
+  const bad = (option: string, value: unknown, remedy: string): SeamError =>
+    refuse('KVSEAM_CONFIG_INVALID', `options.${option}`, value, remedy)
+  if (workloads !== undefined && !Array.isArray(workloads))
+    throw bad('workloads', workloads, 'it must be an array of workload profiles')
+  if (recordLog !== undefined && (typeof recordLog !== 'string' || recordLog === ''))
+    throw bad('recordLog', recordLog, 'it must be the path of a file')
+  if (logger !== undefined && (typeof logger?.info !== 'function' || typeof logger.warn !== 'function'))
+    throw bad('logger', logger, 'it must have the methods info and warn')
+  if (clockUs !== undefined && typeof clockUs !== 'function')
+    throw bad('clockUs', clockUs, 'it must be a function that returns microseconds')
 }
 
 /**

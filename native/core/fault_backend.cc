@@ -46,6 +46,13 @@ void hold(const std::vector<FaultJudge>& judges, int64_t ns) {
   }
 }
 
+/** Operations that wait in a rule, as reports tell them. */
+void countPauses(const std::vector<FaultPause>& pauses, int64_t by) {
+  for (const FaultPause& pause : pauses) {
+    pause.plan->counters(pause.rule).paused.fetch_add(by, std::memory_order_relaxed);
+  }
+}
+
 void eraseJudge(std::vector<FaultJudge>* judges, const std::shared_ptr<FaultPlan>& plan) {
   std::erase_if(*judges, [&](const FaultJudge& judge) { return judge.plan() == plan; });
 }
@@ -173,12 +180,17 @@ kvseam_status FaultBackend::connect(const kvseam_peer_info* peer, uint32_t* outP
   held.dueNs = now + verdict.delayNs;
   held.dropped = verdict.terminal != nullptr;
   held.pauses = std::move(verdict.pauses);
+  countPauses(held.pauses, 1);
   connects_.push_back(std::move(held));
   return status;
 }
 
 void FaultBackend::disconnect(uint32_t peer) {
-  std::erase_if(connects_, [peer](const HeldConnect& held) { return held.peer == peer; });
+  std::erase_if(connects_, [peer](const HeldConnect& held) {
+    if (held.peer != peer) return false;
+    countPauses(held.pauses, -1);
+    return true;
+  });
   if (operations_.wasCut(peer)) return operations_.forgetCut(peer);
   inner_->disconnect(innerSelf_, peer);
   operations_.onPeerDown(peer, KVSEAM_PEER_DOWN);
@@ -201,6 +213,7 @@ void FaultBackend::advanceConnects(int64_t nowNs) {
     const bool over =
         std::all_of(held.pauses.begin(), held.pauses.end(), [](const FaultPause& pause) { return pause.over(); });
     if (!held.answered || held.dropped || held.dueNs > nowNs || !over) return false;
+    countPauses(held.pauses, -1);
     operations_.ready().push_back(held.event);
     return true;
   });

@@ -148,6 +148,7 @@ void Prober::settle(Operation* operation, int32_t code, int32_t blame, int64_t b
   ProbeSeries* const series = operation->series.get();
   operation->settled = true;
   --series->inFlight;
+  series->endedNs = nowNs;
   if (operation->warmUp) series->warming = false;
   const bool selfDelayed = operation->postedNs < port_->stallEndNs();
   if (code != KVSEAM_OK) {

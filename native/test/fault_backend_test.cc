@@ -140,6 +140,22 @@ TEST_F(FaultBench, ConnectCanFailStayUnansweredOrTakeLong) {
   EXPECT_EQ(only().peer, peer);
 }
 
+TEST_F(FaultBench, APausedConnectIsToldAndComesAfterResume) {
+  const auto plan = arm("*.connect=pause");
+  const kvseam_peer_info info{"prefill-0", 1, nullptr, 0};
+  uint32_t peer = 0;
+  EXPECT_EQ(faults_->api()->connect(faults_->self(), &info, &peer).code, KVSEAM_OK);
+  EXPECT_TRUE(faults_->takeNotice());
+  EXPECT_TRUE(quiet());
+  EXPECT_EQ(plan->counters(0).paused, 1);
+  EXPECT_TRUE(plan->resume(0));
+  EXPECT_EQ(only().peer, peer);
+  EXPECT_EQ(plan->counters(0).paused, 0);
+  EXPECT_EQ(faults_->api()->connect(faults_->self(), &info, &peer).code, KVSEAM_OK);
+  faults_->api()->disconnect(faults_->self(), peer);
+  EXPECT_EQ(plan->counters(0).paused, 0);
+}
+
 TEST_F(FaultBench, RegisteringAndLoadingFailAsTold) {
   arm("*.register=error(memlock){min=1KiB};prefill-0.load=error(stale_epoch)");
   kvseam_memory memory{};

@@ -13,14 +13,13 @@ import {
 import { Completions, stuckError } from './completions.js'
 import type { Descriptors } from './descriptors.js'
 import { HISTOGRAM_SIZE, LatencySnapshot } from './latency.js'
+import { type Notification, NotificationQueue } from './notification-queue.js'
 import { Peer } from './peer.js'
 import { ProbeSeriesTable } from './probe-series.js'
 import { Region } from './region.js'
 import type { RemoteRegion } from './remote-region.js'
 import type { Transfer } from './transfer.js'
 
-/** Notifications that wait here for a reader; later ones are dropped and counted. */
-const MOST_NOTIFICATIONS = 65_536
 /** How long a close waits for cancelled transfers to come back before it stops the thread all the same. */
 const CANCEL_MS = 500
 
@@ -45,12 +44,6 @@ export interface AgentOptions {
   readonly quiesceGraceMs?: number
   /** @internal Benchmarks only. */
   readonly wakePerCompletion?: boolean
-}
-
-export interface Notification {
-  /** Name the sender gave in its handshake. */
-  readonly from: string
-  readonly data: Uint8Array
 }
 
 export interface PostOptions {
@@ -86,9 +79,7 @@ export class Agent {
   readonly #peers = new Map<string, Peer>()
   readonly #connecting = new Map<number, Waiter[]>()
   readonly #imports = new Map<string, { region: Region | RemoteRegion; handle: number }>()
-  #notificationWaiters: (() => void)[] = []
-  readonly #notifications: Notification[] = []
-  #notificationsDropped = 0
+  readonly #notifications = new NotificationQueue()
   #regionNumber = 0
   #closed = false
   #closing: Promise<void> | undefined
@@ -158,7 +149,7 @@ export class Agent {
   get counters(): AgentCounters {
     this.#assertOpen()
     const counters = this.native.agentCounters(this.handle)
-    counters.droppedNotifications += this.#notificationsDropped
+    counters.droppedNotifications += this.#notifications.dropped
     return counters
   }
 
@@ -211,18 +202,8 @@ export class Agent {
   }
 
   /** Control messages from peers, in order of arrival, each to one reader; ends when the agent is closed. */
-  async *notifications(): AsyncGenerator<Notification, void, void> {
-    while (!this.#closed) {
-      // One at a time: what a reader took and never looked at would be lost to the others.
-      const next = this.#notifications.shift()
-      if (next !== undefined) {
-        yield next
-      } else {
-        await new Promise<void>((resolve) => {
-          this.#notificationWaiters.push(resolve)
-        })
-      }
-    }
+  notifications(): AsyncGenerator<Notification, void, void> {
+    return this.#notifications.read()
   }
 
   /** @internal Number of the native path; the same for the same rails and peer. */
@@ -343,8 +324,8 @@ export class Agent {
       this.#completions.detach()
       for (const waiters of this.#connecting.values()) for (const waiter of waiters) waiter.reject(this.#closedError())
       this.#connecting.clear()
-      this.#wakeReaders()
       this.probes.close(this.#closedError())
+      this.#notifications.end()
       this.native.freeAgent(this.handle)
     }
   }
@@ -383,12 +364,7 @@ export class Agent {
   #onEvent(event: NativeEvent): void {
     switch (event.kind) {
       case 'notification':
-        if (this.#notifications.length >= MOST_NOTIFICATIONS) {
-          this.#notificationsDropped++
-          break
-        }
         this.#notifications.push({ from: event.name, data: event.data })
-        this.#wakeReaders()
         break
       case 'connected': {
         const waiters = this.#connecting.get(event.peer) ?? []
@@ -421,12 +397,6 @@ export class Agent {
         this.probes.deliver(event)
         break
     }
-  }
-
-  #wakeReaders(): void {
-    const waiters = this.#notificationWaiters
-    this.#notificationWaiters = []
-    for (const wake of waiters) wake()
   }
 
   /** Unmaps what a dead peer offered, or its memory would stay for as long as this agent does. */

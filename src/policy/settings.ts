@@ -109,7 +109,7 @@ export const SETTINGS = {
   sessionsPerPath: count(64, 1, 1_000_000, 'Sessions of a path that does not say.'),
   demandMemoryMs: ms(10_000, 0, 3_600_000, 'A class that asked within this lends none of its reservation.'),
   dispatchUs: count(
-    2000,
+    500,
     0,
     60_000_000,
     'A request that may wait goes to a path only when less than this much work is left on it; 0 sends at once.',

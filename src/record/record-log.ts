@@ -13,10 +13,14 @@ export class RecordLog {
   readonly file: string
   readonly #sink: ReturnType<typeof pino.destination>
   readonly #chain = new Chain()
+  /** Bytes of each record that has not reached the file yet, oldest first; of the first one, what is left. */
+  readonly #waiting: number[] = []
   #written = 0
-  #lost = 0
-  #lostSinceGap = 0
+  #dropped = 0
+  #droppedSinceGap = 0
   #failure: Error | undefined
+  #closing: Promise<void> | undefined
+  #closed = false
 
   /** @throws KVSEAM_RECORD_LOG when the file can't be opened for appending */
   constructor(file: string) {
@@ -33,21 +37,24 @@ export class RecordLog {
       )
     }
     this.#sink = pino.destination({ dest: file, sync: false, minLength: 8192, maxLength: MOST_WAITING_BYTES })
-    this.#sink.on('drop', () => this.#lose())
+    this.#sink.on('write', (bytes: number) => this.#arrived(bytes))
+    // What failed stays in the sink and is tried again with the next record, so nothing is lost yet.
     this.#sink.on('error', (error: Error) => {
       this.#failure = error
-      this.#lose()
     })
-    if (torn) this.#sink.write('\n')
+    if (torn) {
+      this.#waiting.push(1)
+      this.#sink.write('\n')
+    }
   }
 
   get written(): number {
     return this.#written
   }
 
-  /** Records that never reached the file. */
+  /** Records that never reached the file: dropped while it could not be written, or still waiting at the end. */
   get lost(): number {
-    return this.#lost
+    return this.#dropped + (this.#closed ? this.#waiting.length : 0)
   }
 
   get failure(): Error | undefined {
@@ -55,32 +62,58 @@ export class RecordLog {
   }
 
   write(record: object): void {
-    if (this.#lostSinceGap > 0) {
-      const gap = { schema: 'kvseam.gap/1', lost: this.#lostSinceGap }
-      this.#lostSinceGap = 0
-      this.#sink.write(`${this.#chain.link(JSON.stringify(gap))}\n`)
+    if (this.#closing !== undefined) return
+    if (this.#droppedSinceGap > 0) {
+      const lost = this.#droppedSinceGap
+      if (this.#hand({ schema: 'kvseam.gap/1', lost })) this.#droppedSinceGap = 0
     }
     this.#written++
-    this.#sink.write(`${this.#chain.link(JSON.stringify(record))}\n`)
+    if (this.#hand(record)) return
+    this.#dropped++
+    this.#droppedSinceGap++
   }
 
-  /** Waits for what is written so far to reach the file; at most `timeoutMs`. */
+  /** Waits for what is written so far to reach the file; at most `timeoutMs`. Idempotent. */
   async close(timeoutMs = 2000): Promise<void> {
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, timeoutMs)
+    this.#closing ??= new Promise<void>((resolve) => {
       const done = (): void => {
         clearTimeout(timer)
+        this.#closed = true
+        // Gives the descriptor back also when the file can't be written.
+        this.#sink.destroy()
         resolve()
       }
+      const timer = setTimeout(done, timeoutMs)
       this.#sink.once('close', done)
       this.#sink.once('error', done)
       this.#sink.end()
     })
+    await this.#closing
   }
 
-  #lose(): void {
-    this.#lost++
-    this.#lostSinceGap++
+  /** False when there is no room: the file could not be written for so long that the sink is full. */
+  #hand(record: object): boolean {
+    const linked = this.#chain.link(JSON.stringify(record))
+    const line = `${linked}\n`
+    let taken = true
+    const drop = (): void => {
+      taken = false
+    }
+    this.#waiting.push(Buffer.byteLength(line))
+    this.#sink.once('drop', drop)
+    this.#sink.write(line)
+    this.#sink.off('drop', drop)
+    if (taken) this.#chain.wrote(linked)
+    else this.#waiting.pop()
+    return taken
+  }
+
+  #arrived(bytes: number): void {
+    let left = bytes
+    let whole = 0
+    while (whole < this.#waiting.length && left >= this.#waiting[whole]!) left -= this.#waiting[whole++]!
+    this.#waiting.splice(0, whole)
+    if (left > 0 && this.#waiting.length > 0) this.#waiting[0]! -= left
   }
 }
 

@@ -23,7 +23,7 @@ describe('content', () => {
       code: 'KVSEAM_STALE_REGION',
     })
     subject.shadow.checkCanaries([])
-    expect(subject.seam.paths.get(rail(0))!.state).toBe('healthy') // the owner's doing, not the path's
+    expect(subject.seam.paths.get(rail(0))!.health.dropFraction).toBe(0) // the owner's doing, not the path's
   })
 
   row(4, 'memory that is allocated anew under an old name is not reached by old descriptors', async () => {
@@ -91,14 +91,15 @@ describe('content', () => {
 
   row(21, 'a path that corrupts is worse for it, and its neighbour is not', async () => {
     const subject = await Subject.open()
-    const worth = (n: number): number => subject.seam.paths.get(rail(n))!.health.gfs
+    const dropped = (n: number): number => subject.seam.paths.get(rail(n))!.health.dropFraction
     using _ = subject.seam.faults.arm('rail0.read=corrupt(1bit)')
     for (const n of [0, 1]) {
       await subject.handOff({ rail: n, from: ids }).catch((error: unknown) => {
         if (!SeamError.is(error, 'KVSEAM_INTEGRITY')) throw error
       })
     }
-    expect(worth(0)).toBeGreaterThan(0.2)
-    expect(worth(1)).toBeLessThan(0.05)
+    expect(dropped(0)).toBe(1)
+    expect(dropped(1)).toBe(0)
+    expect(subject.seam.paths.get(rail(0))!.health.gfs).toBeGreaterThan(0.2)
   })
 })

@@ -1,7 +1,8 @@
 // The matrix tells the truth: it is current, every row has a test or a reason, and every test it names exists.
 
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { INVARIANTS } from './invariants.js'
 import { MATRIX_FILE, nativeTests, renderMatrix, rowTests } from './matrix.js'
 import { FAILURE_ROWS } from './rows.js'
 
@@ -27,6 +28,13 @@ describe('the failure matrix', () => {
       expect(rowTests().filter((test) => test.file === file)).toHaveLength(calls)
     }
     expect(new Set(rowTests().map((test) => test.name)).size).toBe(rowTests().length)
+  })
+
+  it('names files that exist for the invariants', () => {
+    for (const { name, where, open } of INVARIANTS) {
+      expect(where.length > 0 || open !== undefined, name).toBe(true)
+      for (const file of where) expect(existsSync(new URL(`../../${file}`, import.meta.url)), file).toBe(true)
+    }
   })
 
   it('names C++ tests that exist', () => {

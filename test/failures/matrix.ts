@@ -2,6 +2,7 @@
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { INVARIANTS } from './invariants.js'
 import { FAILURE_ROWS } from './rows.js'
 
 const here = fileURLToPath(new URL('.', import.meta.url))
@@ -65,5 +66,17 @@ samples before it), and, for a process of its own, the count of regions, threads
 | # | fault | what must happen | tests |
 | --- | --- | --- | --- |
 ${lines.join('\n')}
+
+## Invariants of transfers, memory, logs and faults
+
+| | what always holds | held by |
+| --- | --- | --- |
+${INVARIANTS.map(invariantLine).join('\n')}
 `
+}
+
+function invariantLine({ name, text, where, open }: (typeof INVARIANTS)[number]): string {
+  const shown = where.map((file) => `\`${file}\``)
+  if (open !== undefined) shown.push(`**not yet covered:** ${open}`)
+  return `| ${name} | ${text} | ${shown.join('<br>')} |`
 }

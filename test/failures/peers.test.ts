@@ -10,7 +10,7 @@ import { permitNumber } from '../../src/permit.js'
 import { LATE_MS, SettleLedger } from './oracles/ledger.js'
 import { PeerProcess } from './peer-process.js'
 import { row } from './row.js'
-import { Subject } from './subject.js'
+import { BLOCK, rail, Subject } from './subject.js'
 
 const BYTES = 1024 * 1024
 /** Detection of a dead peer must take less than this. */
@@ -191,8 +191,8 @@ describe('a peer that looks', () => {
     using _ = subject.seam.faults.arm('rail0.read=disconnect@ops(4..);rail1.read=delay(10s)')
     const held = [subject.post({ rail: 1, to: [1] }), subject.post({ rail: 1, to: [2] })]
     const through = Array.from({ length: 3 }, (_, i) => subject.post({ rail: 0, to: [i + 3] }))
-    await Promise.all(through.map((entry) => entry.transfer.settled)) // or the cut would take them along
-    through.push(...Array.from({ length: 3 }, (_, i) => subject.post({ rail: 0, to: [i + 6] })))
+    await Promise.all(through.map((entry) => entry.transfer.settled))
+    for (let i = 3; i < 6; i++) through.push(subject.post({ rail: 0, to: [i + 3] }))
     await subject.check()
     expect(held.map((entry) => entry.error?.code)).toEqual(Array(2).fill('KVSEAM_PEER_DOWN'))
     expect(through.map((entry) => entry.error?.code ?? null)).toEqual([
@@ -205,13 +205,16 @@ describe('a peer that looks', () => {
 
   row(5, 'restarted is STALE_EPOCH for what meets it, and works when it is connected again', async () => {
     const subject = await Subject.open()
-    using _ = subject.seam.faults.arm('rail0.read=1*restart')
+    using _ = subject.seam.faults.arm(`${rail(0)}.read=1*restart`)
     const entry = subject.post()
     await subject.ledger.allQuiesced()
     expect(entry.error).toMatchObject({ code: 'KVSEAM_STALE_EPOCH', blame: 'peer' })
     await vi.waitFor(() => expect(subject.decode.peer('prefill-0')).toBeUndefined())
     await subject.seam.connect(subject.decode, subject.prefill.metadata())
     await subject.handOff({ rail: 0 })
+    // The way back was never cut, and connecting again must not have touched it.
+    const back = subject.prefill.allocate(BLOCK, { name: 'back' })
+    await subject.seam.handoff({ from: subject.target.blocks(BLOCK, [0]), to: back.blocks(BLOCK), workload: 'batch' })
     await subject.check()
   })
 })

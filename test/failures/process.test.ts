@@ -7,7 +7,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { Worker } from 'node:worker_threads'
 import { describe, expect } from 'vitest'
-import { LATE_MS } from './oracles/ledger.js'
+import { type Entry, LATE_MS } from './oracles/ledger.js'
 import { row } from './row.js'
 import { BLOCK, BLOCKS, rail, Subject } from './subject.js'
 
@@ -24,8 +24,9 @@ describe('the progress thread', () => {
       const subject = await Subject.open()
       const other = await subject.seam.agent('decode-7')
       const landing = other.allocate(BLOCK, { name: 'kv' })
+      let held: Entry
       {
-        using _ = subject.seam.faults.arm('decode-0.poll=1*stall(1200ms)')
+        using _ = subject.seam.faults.arm('decode-0.poll=1*stall(20s)')
         const start = performance.now()
         const late = subject.post({ timeoutMs: 150 })
         const enough = subject.post({ timeoutMs: 10_000, to: [1] })
@@ -44,18 +45,19 @@ describe('the progress thread', () => {
           to: landing.blocks(BLOCK),
           workload: 'batch',
         })
-        expect(performance.now() - start).toBeLessThan(1200)
-        expect(await enough.transfer.settled).toMatchObject({ selfDelayed: true })
+        expect(performance.now() - start).toBeLessThan(19_000)
+        held = enough
       }
+      expect(await held.transfer.settled).toMatchObject({ selfDelayed: true })
       await subject.check()
-      expect(subject.seam.paths.get(rail(0))!.state).toBe('healthy')
+      expect(subject.seam.paths.get(rail(0))!.health.dropFraction).toBe(0)
     },
   )
 
   row(24, 'stuck inside its backend does not hold up a connect either', async () => {
     const subject = await Subject.open()
     const other = await subject.seam.agent('decode-8')
-    using _ = subject.seam.faults.arm('decode-8.poll=1*stall(1200ms)')
+    using _ = subject.seam.faults.arm('decode-8.poll=1*stall(20s)')
     await new Promise((resolve) => setTimeout(resolve, 20))
     await other.notify(other.peer('prefill-0')!, Buffer.from('x'), { timeoutMs: 30 }).catch(() => {})
     const blob = await foreignMetadata()
@@ -78,19 +80,19 @@ async function foreignMetadata(): Promise<Uint8Array> {
 }
 
 describe('the event loop', () => {
-  row(25, 'blocked for 250 ms delays callbacks, not bytes, and does not hurt the path', async () => {
+  row(25, 'blocked for 600 ms delays callbacks, not bytes, and does not hurt the path', async () => {
     const subject = await Subject.open()
     for (let i = 0; i < 10; i++) await subject.handOff({ rail: 0 })
     const before = subject.seam.paths.get(rail(0))!.health
-    using armed = subject.seam.faults.arm('rail0.read=1*block(250ms)')
+    using armed = subject.seam.faults.arm('rail0.read=1*block(600ms)')
     const start = performance.now()
     const done = await subject.handOff({ rail: 0, from: [0, 1, 2, 3] })
-    expect(performance.now() - start).toBeGreaterThan(240)
+    expect(performance.now() - start).toBeGreaterThan(590)
     expect(armed.firings).toHaveLength(1)
-    expect(done.ms).toBeLessThan(240)
+    expect(done.ms).toBeLessThan(590)
     const after = subject.seam.paths.get(rail(0))!.health
-    expect(after.state).toBe(before.state)
-    expect(after.p99Ms).toBeLessThan(240)
+    expect(after.dropFraction).toBe(before.dropFraction)
+    expect(after.p99Ms).toBeLessThan(590)
   })
 })
 
@@ -150,7 +152,7 @@ describe('a worker', () => {
         })
         const start = performance.now()
         await worker.terminate()
-        expect(performance.now() - start, spec).toBeLessThan(5000)
+        expect(performance.now() - start, spec).toBeLessThan(10_000)
       }
     },
     60_000,
@@ -163,7 +165,7 @@ describe('a process', () => {
     const { status, signal, stderr } = spawnSync(process.execPath, ['--import', 'tsx', CHILD, how, spec], {
       cwd: root,
       encoding: 'utf8',
-      timeout: 20_000,
+      timeout: 60_000,
     })
     return { how, spec, status, signal, stderr, ms: performance.now() - start }
   }
@@ -181,7 +183,7 @@ describe('a process', () => {
         for (const spec of specs) {
           const ended = ending(how, spec)
           expect(ended, `${how} under ${spec}: ${ended.stderr}`).toMatchObject({ status, signal })
-          expect(ended.ms).toBeLessThan(10_000)
+          expect(ended.ms).toBeLessThan(40_000)
         }
       }
     },

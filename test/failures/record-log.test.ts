@@ -52,8 +52,8 @@ describe('a decision log', () => {
     const { decisions, worst, records, closeMs } = await decideFor(400, '/dev/full')
     expect(decisions).toBeGreaterThan(200)
     expect(records.lost).toBeGreaterThan(0)
-    expect(worst).toBeLessThan(350)
-    expect(closeMs).toBeLessThan(4000)
+    expect(worst).toBeLessThan(1500)
+    expect(closeMs).toBeLessThan(6000)
   })
 
   row(48, 'that nobody empties stops growing at its bound, and the loop goes on', async () => {
@@ -63,8 +63,8 @@ describe('a decision log', () => {
     onTestFinished(() => closeSync(reader))
     const { decisions, worst, closeMs } = await decideFor(400, fifo)
     expect(decisions).toBeGreaterThan(200)
-    expect(worst).toBeLessThan(350)
-    expect(closeMs).toBeLessThan(4000)
+    expect(worst).toBeLessThan(1500)
+    expect(closeMs).toBeLessThan(6000)
   })
 
   row(48, 'writes down the gap once there is room again', async () => {

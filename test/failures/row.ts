@@ -4,6 +4,6 @@
 import { it } from 'vitest'
 
 /** @param number of the row; `behaviour` what must be seen, in words that could turn out false */
-export function row(number: number, behaviour: string, run: () => void | Promise<void>, timeoutMs?: number): void {
+export function row(number: number, behaviour: string, run: () => void | Promise<void>, timeoutMs = 120_000): void {
   it(`#${number} ${behaviour}`, run, timeoutMs)
 }

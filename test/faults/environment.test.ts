@@ -36,7 +36,7 @@ function transfers(env: NodeJS.ProcessEnv, ...args: string[]) {
     cwd: root,
     env: { ...inherited, ...env },
     encoding: 'utf8',
-    timeout: 25_000,
+    timeout: 90_000,
   })
   return { status, signal, stdout, stderr }
 }
@@ -111,7 +111,7 @@ describe('openSeam()', () => {
   })
 })
 
-describe('a whole process', () => {
+describe('a whole process', { timeout: 240_000 }, () => {
   const plain = transfers({})
 
   it('moves the same bytes and says the same with no rules, with rules that never meet, and disarmed', () => {
@@ -167,7 +167,7 @@ describe('a whole process', () => {
   })
 })
 
-describe('kvseam demo', () => {
+describe('kvseam demo', { timeout: 120_000 }, () => {
   const demo = (env: NodeJS.ProcessEnv, ...args: string[]) => {
     const out = execFileSync(
       process.execPath,
@@ -177,7 +177,7 @@ describe('kvseam demo', () => {
         env: { ...process.env, ...env },
         encoding: 'utf8',
         stdio: ['ignore', 'pipe', 'ignore'],
-        timeout: 28_000,
+        timeout: 110_000,
       },
     )
     return JSON.parse(out) as { failures?: Record<string, number>; verified: number; mismatched: number }

@@ -2,6 +2,9 @@
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { SeamError } from '../../src/errors.js'
+import { type Binding, SLOTS } from '../../src/native/binding.js'
+import { Completions } from '../../src/native/completions.js'
 import { openSeam } from '../../src/seam.js'
 import { admit, eventually, openPair, post } from './pair.js'
 import { refusalOf } from './refusal.js'
@@ -78,6 +81,23 @@ describe('close()', () => {
     }
     // 40 if each were left; other files open and close agents meanwhile.
     await eventually('threads ended', () => progressThreads() <= before + 12)
+  })
+
+  // A thread stuck inside a library never reports again (native tests hold one there); the promises must not wait for it.
+  it('settles what a stuck thread leaves behind, and no outcome twice', async () => {
+    const silent = { keepAlive() {}, cancel() {} } as unknown as Binding
+    const completions = new Completions(silent, 'a', () => {})
+    completions.attach(1)
+    const stuck = completions.track(SLOTS + 1)
+    const done = completions.track(SLOTS + 2)
+    const outcome = { bytes: 8, postNs: 1, wireNs: 1, totalNs: 2, selfDelayed: false }
+    done.succeed(outcome)
+    completions.settleRest(new SeamError('KVSEAM_CLOSED', {}, 'the agent was closed'))
+    expect(await refusalOf(async () => await stuck.settled)).toMatchObject({ code: 'KVSEAM_CLOSED' })
+    expect(await done.settled).toBe(outcome)
+    // Settled, but the memory is not quiet, and nobody may think so.
+    expect(stuck.isQuiesced).toBe(false)
+    expect(completions.unquiesced).toBe(2)
   })
 
   it('while an agent is being opened ends that too', async () => {

@@ -23,7 +23,10 @@ export function recordedRun(profile: Profile, seed: number, decisions: number): 
     label: () => 'mock',
     faulted: () => faulted,
     wanted: () => true,
-    write: (record: StreamRecord) => lines.push(chain.link(JSON.stringify(record))),
+    write: (record: StreamRecord) => {
+      lines.push(chain.link(JSON.stringify(record)))
+      chain.wrote(lines.at(-1)!)
+    },
   }
   const draws = streamOf(seed, 'recorded run')
   let drawn = 0

@@ -67,6 +67,8 @@ export interface Candidate {
   prs: number
   fae: number
   alternates: number
+  /** Other candidates in service with a session free. */
+  others: number
   level: number
   fails: number
   cost: number
@@ -112,7 +114,9 @@ export function check(candidate: Candidate, demand: Demand, rules: Rules, starvi
     if (forbid) fails |= FAILS.prs
     else level += 1
   }
-  if (rules.fae && limits.tier === 'batch' && view.gfs >= FAE_FROM && candidate.fae > limits.fae) fails |= FAILS.fae
+  // The only path there is amplifies nothing that could be avoided by leaving it.
+  const amplifies = candidate.others > 0 && view.gfs >= FAE_FROM && candidate.fae > limits.fae
+  if (rules.fae && limits.tier === 'batch' && amplifies) fails |= FAILS.fae
   if (state === 'restored' && rules.on('canary') && candidate.canaryRoom < 1) fails |= FAILS.canary
   candidate.level = level
   candidate.fails = fails

@@ -12,7 +12,7 @@ import type { Lease } from './lease.js'
 import type { PathRecord } from './path.js'
 import type { PathMachine } from './path-machine.js'
 import type { Rules } from './rules.js'
-import { observedUsPerByte, predictedUs, slowdownOf } from './service.js'
+import { observedUsPerByte, paceOf, predictedUs, slowdownOf } from './service.js'
 
 /** A timeout is a failure when the path had this many times what it should have needed; before that it is load. */
 const TIME_ENOUGH = 4 * ONE
@@ -20,10 +20,6 @@ const TIME_ENOUGH = 4 * ONE
 const CLEAN_PROBE = 2 * ONE
 /** The oldest transfer in flight counts as evidence from this slowdown on. */
 const STALL_FROM = 8 * ONE
-/** A path that is this much faster than thought over so many samples gets a new rate. */
-const FASTER = 0.8 * ONE
-const FASTER_SAMPLES = 20
-
 const NO_TRANSITIONS: readonly Transition[] = Object.freeze([])
 
 export class Evidence {
@@ -88,9 +84,6 @@ export class Evidence {
     if (calm && !path.dirty && nowUs - path.lastSampleUs <= this.rules.staleUs) return
     const view = path.renew(nowUs, this.rules, stalled)
     this.#machine.judge(path, view, stalled, nowUs, out)
-    const faster = path.state === 'healthy' && view.samples >= FASTER_SAMPLES && view.s50 < FASTER
-    // What was measured against the old rate means nothing against the new one.
-    if (faster && path.rate.believeFaster(view.s50 / ONE)) path.forgetWindow()
   }
 
   #payload(
@@ -117,8 +110,8 @@ export class Evidence {
       this.#sampled(path, nowUs, true)
       if (sample.outcome === 'timeout') {
         if (slowdown === null) {
-          // Nobody knows what it should have needed: alone it says nothing, several in a row do.
-          this.#machine.failed(path, 'failures', nowUs, out)
+          // Nobody knows what it should have needed. A path that has never delivered is failing, one that has is loaded.
+          if (!path.delivered) this.#machine.failed(path, 'failures', nowUs, out)
           return
         }
         if (slowdown < TIME_ENOUGH) {
@@ -138,21 +131,27 @@ export class Evidence {
       this.#machine.payloadArrived(path, null, nowUs, out)
       return
     }
+    path.delivered = true
     if (lease !== undefined) this.#learn(path, lease, sample.totalUs, fairUs, idle)
     window.succeed(slowdown)
-    if (slowdown !== null) path.newest().add(slowdown)
+    if (slowdown !== null) {
+      // Too short to tell its pace: it was as it should be, or so slow that noise is no excuse.
+      path.newest().add(paceOf(path, judged, sample.totalUs, fairUs, this.rules) ?? Math.max(ONE, slowdown))
+    }
     this.#machine.payloadArrived(path, slowdown, nowUs, out)
   }
 
   #learn(path: PathRecord, lease: Lease, totalUs: number, fairUs: number, idle: boolean): void {
     const { settings } = this.rules
+    // The fair-share clock ran all the time: nobody else was there.
+    const alone = lease.aheadBytes === 0 && fairUs >= totalUs * 0.99
     if (!path.rate.known) {
       const usPerByte = observedUsPerByte(path, lease, totalUs, fairUs)
-      if (usPerByte !== null && usPerByte > 0) {
-        // The fair-share clock ran all the time: nobody else was there.
-        const alone = lease.aheadBytes === 0 && fairUs >= totalUs * 0.99
-        path.rate.learn(usPerByte, alone, settings.learnSamples, path.peers)
-      }
+      if (usPerByte !== null && usPerByte > 0) path.rate.learn(usPerByte, alone, settings.learnSamples, path.peers)
+    } else if (alone) {
+      const pace = paceOf(path, lease, totalUs, fairUs, this.rules)
+      // What was measured against the old rate means nothing against the new one.
+      if (pace !== null && path.rate.moved(pace / ONE)) path.forgetWindow()
     }
     if (idle && path.rate.usPerByte * lease.bytes < 4 * path.rate.fixedUs) path.rate.fixedCost(totalUs)
     const actual = Math.max(1, Math.round(totalUs))
@@ -201,10 +200,7 @@ export class Evidence {
 
   #sampled(path: PathRecord, nowUs: number, payload: boolean): void {
     path.lastSampleUs = nowUs
-    if (payload) {
-      path.lastPayloadUs = nowUs
-      path.evidence.add(1, nowUs, this.rules.confidenceHalfLifeUs)
-    }
+    if (payload) path.evidence.add(1, nowUs, this.rules.confidenceHalfLifeUs)
   }
 
   /** Slowdown so far of the oldest transfer in flight: a hung path is seen without a completion. 0 when none counts. */

@@ -126,6 +126,7 @@ function figures(
     prs: 0,
     fae: 0,
     alternates: 0,
+    others: 0,
     level: 0,
     fails: 0,
     cost: 0,
@@ -153,6 +154,7 @@ function amplify(candidate: Candidate, limits: ClassLimits, spare: number, roomy
   const paths = own ? roomy - 1 : roomy
   const alternates = view.demand <= 0 ? paths : Math.min(paths, others / view.demand)
   candidate.alternates = alternates
+  candidate.others = paths
   candidate.prs = propagationRisk(alternates, limits.criticality, view.utilisation, view.state, view.gfs)
   candidate.fae = failureAmplification(view.gfs, limits.criticality, view.demand, others)
 }

@@ -1,7 +1,7 @@
 // What a path can do when idle and well: a fixed cost a0 and a cost per byte b0. Given, or learned from its own samples.
 // A transfer that had the path to itself shows b0 = (d - a0) / B; the 20th percentile of the first few is taken. Where that
 // never happens, transfers that shared it show min(fair-share clock run / B, (d - a0) / (Q0 + B)), the benefit of the doubt
-// over both disciplines; that is too fast rather than too slow, so the median of more of them is taken.
+// over both disciplines; never too slow on a sound link, so the 90th percentile of more of them is taken.
 // A path that turns out faster is believed, one that turns out slower is not. One more than twice as slow as the median of its
 // class was slow when it was learned; it takes the median.
 
@@ -11,6 +11,9 @@ import type { PathClass } from './path-class.js'
 
 /** So many more shared samples than samples of a path alone are wanted. */
 const SHARED_PER_ALONE = 4
+/** So many in a row that much faster than thought make a new rate. */
+const FASTER_IN_A_ROW = 20
+const FASTER = 0.8
 
 export class PathRate {
   fixedUs: number
@@ -18,6 +21,8 @@ export class PathRate {
   /** False until the rate was given or learned; slowdowns mean nothing before. */
   known: boolean
   readonly #given: boolean
+  #fasterInARow = 0
+  #slowestOfThem = 0
   #alone: number[] | null = null
   #shared: number[] | null = null
 
@@ -37,9 +42,9 @@ export class PathRate {
     const typical = peers.medianUsPerByte()
     let own: number
     if (this.#alone.length >= wanted) own = at(this.#alone, 0.2)
-    else if (this.#shared.length >= wanted * SHARED_PER_ALONE) own = at(this.#shared, 0.5)
+    else if (this.#shared.length >= wanted * SHARED_PER_ALONE) own = at(this.#shared, 0.9)
     else {
-      this.usPerByte = typical ?? (this.#alone.length > 0 ? this.#alone[0]! : at(this.#shared, 0.5))
+      this.usPerByte = typical ?? (this.#alone.length > 0 ? this.#alone[0]! : at(this.#shared, 0.9))
       return
     }
     this.usPerByte = typical !== null && own > 2 * typical ? typical : own
@@ -49,10 +54,20 @@ export class PathRate {
     peers.learned(this.usPerByte)
   }
 
-  /** The path has been this much (below 1) faster than thought for a whole window. False where the rate was given. */
-  believeFaster(ratio: number): boolean {
+  /** A transfer had the known path to itself and took `pace` of what was thought. True when that changed the rate. */
+  moved(pace: number): boolean {
     if (this.#given) return false
-    this.usPerByte *= ratio
+    if (pace >= FASTER) {
+      this.#fasterInARow = 0
+      this.#slowestOfThem = 0
+      return false
+    }
+    this.#fasterInARow++
+    if (pace > this.#slowestOfThem) this.#slowestOfThem = pace
+    if (this.#fasterInARow < FASTER_IN_A_ROW) return false
+    this.usPerByte *= this.#slowestOfThem
+    this.#fasterInARow = 0
+    this.#slowestOfThem = 0
     return true
   }
 

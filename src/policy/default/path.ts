@@ -88,7 +88,8 @@ export class PathRecord {
   pin: { readonly state: PathState; readonly reason: string; readonly untilUs: number } | null = null
 
   lastSampleUs = -1
-  lastPayloadUs = -1
+  /** Payload has arrived over it, ever. */
+  delivered = false
   probesSent = 0
   probeUntilUs = 0
   probedUs = -1

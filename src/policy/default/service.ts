@@ -30,6 +30,23 @@ export function slowdownOf(
   return clampSlowdown(Math.min(fair, fifo))
 }
 
+/** Slowdown as it was, for predicting: no noise is forgiven, and null for a transfer too short to tell. */
+export function paceOf(
+  path: PathRecord,
+  lease: Pick<Lease, 'bytes' | 'aheadBytes'>,
+  totalUs: number,
+  fairUs: number,
+  rules: Rules,
+): number | null {
+  const { fixedUs, usPerByte } = path.rate
+  const ownUs = usPerByte * lease.bytes
+  if (ownUs < rules.settings.noiseFloorUs) return null
+  const movedUs = Math.max(0, totalUs - fixedUs)
+  const fifo = movedUs / (usPerByte * (lease.aheadBytes + lease.bytes))
+  const fair = (fairUs * movedUs) / Math.max(1, totalUs) / ownUs
+  return clampSlowdown(!rules.fairBound ? fifo : !rules.fifoBound ? fair : Math.min(fair, fifo))
+}
+
 /** What this transfer says of the nominal cost of a byte; null when its bytes hardly counted. */
 export function observedUsPerByte(path: PathRecord, lease: Lease, totalUs: number, fairUs: number): number | null {
   const { fixedUs } = path.rate

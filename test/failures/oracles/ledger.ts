@@ -19,7 +19,7 @@ export interface Entry {
 }
 
 /** Later than this after its deadline a settle is late, whatever happened. Far above what an idle machine needs. */
-export const LATE_MS = 500
+export const LATE_MS = 1500
 
 export class SettleLedger {
   readonly entries: Entry[] = []

@@ -73,6 +73,7 @@ export function settings(changes: Partial<PolicySettings>): PolicySettings {
 /** A policy with its clock, so that a test reads as a story. */
 export class Story {
   readonly policy: Policy
+  readonly settings: PolicySettings
   readonly transitions: Transition[] = []
   nowUs = 0
   #seq = 0
@@ -82,7 +83,8 @@ export class Story {
     changes: Partial<PolicySettings> = {},
     profile: 'default' | 'isolate' = 'default',
   ) {
-    this.policy = createDefaultPolicy(profile, settings(changes), 'test')
+    this.settings = settings(changes)
+    this.policy = createDefaultPolicy(profile, this.settings, 'test')
     for (const each of paths) this.policy.addPath(each, 0)
   }
 
