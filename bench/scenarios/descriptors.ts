@@ -10,8 +10,9 @@ import { elapsedNs, interleaved } from '../rounds.js'
 const COUNT = 81_920
 const BLOCK_BYTES = 1024
 /** Small, so that many whole lists can be posted in a row. */
-const POSTED_BLOCK_BYTES = 64
-const POSTS_A_LOOK = 32
+const POSTED_BLOCK_BYTES = 8
+/** Heap is handed out in pieces of many KiB, so only many posts together show what one takes. */
+const POSTS_A_LOOK = 512
 
 export const descriptors: Scenario = {
   name: 'descriptors',
@@ -99,13 +100,14 @@ async function posting(pair: Pair, effort: Effort): Promise<Figure[]> {
     },
     effort.rounds * 3,
   )
-  for (let i = 0; i <= effort.rounds; i++) {
+  const warmUp = effort.quick ? 1 : 5 // until the code that posts is compiled for good, which takes heap too
+  for (let i = 0; i < warmUp + effort.rounds; i++) {
     const permits = Array.from({ length: POSTS_A_LOOK }, () => pair.mint(lists.bytes))
     const settled = new Array<Promise<unknown>>(POSTS_A_LOOK)
     const bytes = allocatedBytes(() => {
       for (let j = 0; j < POSTS_A_LOOK; j++) settled[j] = pair.post(lists, permits[j]!).settled
     })
-    if (i > 0) heap.push(bytes / POSTS_A_LOOK) // the first one compiles
+    if (i >= warmUp) heap.push(bytes / POSTS_A_LOOK)
     await Promise.all(settled)
   }
   return [

@@ -1,7 +1,7 @@
 // Which machine, versions and load a measurement came from. A figure without this block says nothing.
 
 import { readFileSync } from 'node:fs'
-import { availableParallelism, cpus, loadavg, release, totalmem } from 'node:os'
+import { availableParallelism, cpus, loadavg, networkInterfaces, release, totalmem } from 'node:os'
 
 export interface Environment {
   readonly kvseam: string
@@ -11,6 +11,8 @@ export interface Environment {
   readonly cpu: string
   readonly cpus: number
   readonly memoryBytes: number
+  /** Names of those that are up. */
+  readonly networkInterfaces: readonly string[]
   /** Runnable threads over the last minute when the measurement began; above `cpus`, others were in the way. */
   readonly load1m: number
   /** When the measurement began, ISO 8601. */
@@ -26,6 +28,7 @@ export function environment(): Environment {
     cpu: cpus()[0]?.model.trim() ?? 'unknown',
     cpus: availableParallelism(),
     memoryBytes: totalmem(),
+    networkInterfaces: Object.keys(networkInterfaces()),
     load1m: loadavg()[0] ?? 0,
     startedAt: new Date().toISOString(),
   }

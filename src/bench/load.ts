@@ -46,6 +46,8 @@ export class LoadResult {
   bytes = 0
   seconds = 0
   refused = 0
+  /** Of the first refusal. */
+  refusedBecause: string | null = null
   checked = 0
   mismatched = 0
   /** Due, but not posted before the drain was over; counted in `total` with the time they had waited by then. */
@@ -138,8 +140,9 @@ class Run {
       mark?.(slot)
       arrivedIn.delete(slot)
       const outcome = await poster.post(slot, idle)
-      if (outcome === 'refused') {
+      if ('record' in outcome) {
         this.#result.refused++
+        this.#result.refusedBecause ??= outcome.record.reason
         await sleep(REFUSED_PAUSE_MS)
       } else {
         this.#arrived(outcome, fromMs)

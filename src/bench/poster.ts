@@ -1,7 +1,7 @@
 // The two ways in which a benchmark posts: asking the policy for every transfer, or with a permit minted without asking. Both
 // need a permit: the native layer refuses everything else, here too.
 
-import type { Decision } from '../decision.js'
+import type { Admitted, Rejected } from '../decision.js'
 import { binding } from '../native/binding.js'
 import type { Descriptors } from '../native/descriptors.js'
 import type { Transfer, TransferOutcome } from '../native/transfer.js'
@@ -20,13 +20,16 @@ export interface Slot {
   readonly farIds: Uint32Array
 }
 
+/** The policy's record of the decision, built when somebody looks. */
+type Refusal = Rejected
+
 export interface Poster {
   /**
    * @param idle called once, when nothing can touch the slot's memory any more; for ever late when that never happens
-   * @returns `refused` when the policy said no and nothing was posted
+   * @returns the reason when the policy said no and nothing was posted
    * @throws what the transfer failed with
    */
-  post(slot: Slot, idle: () => void): Promise<TransferOutcome | 'refused'>
+  post(slot: Slot, idle: () => void): Promise<TransferOutcome | Refusal>
 }
 
 /** Takes a decision for every transfer; the other paths are excluded, so that the figures stay those of one path. */
@@ -37,7 +40,7 @@ export function gatedPoster(seam: Seam, path: Path, deadlineMs: number): Poster 
   return {
     async post({ near, far }, idle) {
       const request = { workload: WORKLOADS.batch, bytes: near.bytes, from: path.from, to, deadlineMs, exclude }
-      let decision: Decision
+      let decision: Admitted | Rejected
       try {
         decision = seam.policy.decide(request)
       } catch (error) {
@@ -46,7 +49,7 @@ export function gatedPoster(seam: Seam, path: Path, deadlineMs: number): Poster 
       }
       if (decision.outcome !== 'admitted') {
         idle()
-        return 'refused'
+        return decision
       }
       const sides = pull ? { from: far, to: near } : { from: near, to: far }
       const moved = await seam.transfer(decision, { ...sides, deadlineMs, verify: 'off', onQuiesced: idle })

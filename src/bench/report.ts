@@ -1,5 +1,6 @@
 // What a benchmark reports: plain data, so that a file of one run is the base that a later run is compared with.
 
+import type { Profile } from '../policy/create.js'
 import type { Environment } from './environment.js'
 import type { LatencyFigures } from './latency-histogram.js'
 
@@ -33,6 +34,8 @@ export interface PathFigures {
   /** Of `latency`: lower bound of a bucket in nanoseconds, samples. */
   readonly histogram: readonly (readonly [lowerNs: number, samples: number])[]
   readonly refused: number
+  /** The policy's reason for the first refusal. */
+  readonly refusedBecause: string | null
   readonly failed: Readonly<Record<string, number>>
   readonly unposted: number
   readonly selfDelayed: number
@@ -62,6 +65,8 @@ export interface CellFigures {
 
 export interface BenchOptions {
   readonly backend: string
+  /** Of the policy, where the gate is on. */
+  readonly profile: Profile
   readonly rails: number
   readonly railBytesPerSecond: number
   readonly railLatencyUs: number

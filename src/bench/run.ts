@@ -38,6 +38,17 @@ export interface Step {
   readonly cell: Cell
   readonly operation: Operation
   readonly arrangement: Arrangement
+  /** Of all its paths and gates, while it runs. */
+  soFar(): Progress
+}
+
+interface Progress {
+  readonly transfers: number
+  readonly bytes: number
+  /** Spent transferring. */
+  readonly seconds: number
+  /** The worst path's. */
+  readonly p99Us: number
 }
 
 /**
@@ -60,7 +71,7 @@ export async function runSweep(
     const cells: CellFigures[] = []
     for (const [i, step] of steps.entries()) {
       if (signal.aborted) break
-      onStep({ number: i + 1, of: steps.length, ...step })
+      onStep({ number: i + 1, of: steps.length, ...step, soFar: () => bench.soFar })
       const figures = await bench.measure(step.cell, step.operation, sweep.gates, step.arrangement)
       if (signal.aborted) break // cut short: its figures are not those of the others
       cells.push(...figures)
@@ -82,6 +93,11 @@ export async function runSweep(
   }
 }
 
+/** Transfers of a path that each have blocks of their own; one after the other they walk through all of them. */
+export function transfersInPool(cell: Cell, { poolBytes, window }: BenchOptions, paths: number): number {
+  return Math.min(Math.floor(poolBytes / cell.transferBytes / paths), Math.max(window, MOST_SLOTS))
+}
+
 function checkFits(cell: Cell, { poolBytes }: BenchOptions): void {
   if (cell.transferBytes <= poolBytes) return
   throw new SeamError(
@@ -91,7 +107,8 @@ function checkFits(cell: Cell, { poolBytes }: BenchOptions): void {
   )
 }
 
-class Bench {
+/** The two ends, open for as many cells as wanted. */
+export class Bench {
   readonly #seam: Seam
   readonly #near: Agent
   readonly #peer: Peer
@@ -99,6 +116,7 @@ class Bench {
   readonly #pool: BenchPool
   readonly #options: BenchOptions
   readonly #signal: AbortSignal
+  #accounts: readonly Account[] = []
 
   private constructor(
     seam: Seam,
@@ -135,8 +153,9 @@ class Bench {
     try {
       seam = await openSeam({
         backend: options.backend,
-        // A session a transfer in flight: capacity is not what is measured.
-        sessionsPerPath: options.window + 1,
+        profile: options.profile,
+        // Room to spare, also beside what the policy keeps free for other classes: capacity is not what is measured.
+        sessionsPerPath: options.window * 8,
         deadlineMs: options.deadlineMs,
         ...(options.faults === null ? {} : { faults: options.faults }),
       })
@@ -148,6 +167,20 @@ class Bench {
       await seam?.close()
       await far.stop()
       throw error
+    }
+  }
+
+  /** Of the cell that is being measured; its warm-up is not in it. */
+  get soFar(): Progress {
+    const results = this.#accounts.flatMap(({ results }) => results)
+    return {
+      transfers: results.reduce((sum, each) => sum + each.transfer.samples, 0),
+      bytes: results.reduce((sum, each) => sum + each.bytes, 0),
+      seconds: Math.max(
+        1e-3,
+        results.reduce((sum, each) => sum + each.seconds, 0),
+      ),
+      p99Us: Math.max(0, ...results.map((each) => each.total.percentileNs(0.99) / 1e3)),
     }
   }
 
@@ -170,6 +203,7 @@ class Bench {
   ): Promise<CellFigures[]> {
     const paths = [...this.#seam.paths].filter((path) => path.mode === (operation === 'read' ? 'pull' : 'push'))
     const lanes = this.#lanes(cell, paths)
+    this.#accounts = []
     try {
       await this.#prepareBytes(operation, async () => {
         for (const gate of gates) {
@@ -214,6 +248,7 @@ class Bench {
   ): Promise<Account[]> {
     const { rounds, durationMs, verify } = this.#options
     const each = gates.map((gate) => openAccount(gate, lanes))
+    this.#accounts = each
     for (let round = 0; round < rounds && !this.#signal.aborted; round++) {
       for (const account of round % 2 === 0 ? each : [...each].reverse()) {
         const before = await this.#cpuNs()
@@ -261,17 +296,16 @@ class Bench {
 
   /** Blocks in a scattered order of their own on either side, so many transfers of them as the pool holds. */
   #lanes(cell: Cell, paths: readonly Path[]): PathLanes[] {
-    const { poolBytes, window, seed } = this.#options
+    const { poolBytes, seed } = this.#options
     const cut = cutOf(cell, this.#options)
-    const fit = Math.floor(poolBytes / cell.transferBytes / paths.length)
-    if (fit < 1) {
+    const slotsOfPath = transfersInPool(cell, this.#options, paths.length)
+    if (slotsOfPath < 1) {
       throw new SeamError(
         'KVSEAM_OUT_OF_BOUNDS',
         { cell: cell.name, transferBytes: cell.transferBytes, paths: paths.length, poolBytes },
         `${paths.length} paths need ${paths.length} transfers of '${cell.name}' in ${poolBytes} bytes; raise --memory`,
       )
     }
-    const slotsOfPath = Math.min(fit, Math.max(window, MOST_SLOTS))
     const nearOrder = permutation(streamOf(seed, 'bench-near', cell.blockBytes), cut.poolBlocks)
     const farOrder = permutation(streamOf(seed, 'bench-far', cell.blockBytes), cut.poolBlocks)
     return paths.map((path, i) => {

@@ -33,8 +33,13 @@ export function headLines({ options, cells, operations, gates }: Sweep): string[
   ]
 }
 
-export function stepText({ number, of, cell, operation, arrangement }: Step): string {
-  return `${number}/${of} ${operation} ${cell.name}${arrangement === 'alone' ? '' : ` ${arrangement}`} ...`
+export function stepText({ number, of, cell, operation, arrangement, soFar }: Step): string {
+  const { transfers, bytes, p99Us, seconds } = soFar()
+  const now =
+    transfers === 0
+      ? ''
+      : ` ${formatCount(transfers)} transfers, ${formatRate(bytes / seconds)}, p99 ${formatNs(p99Us * 1e3)}`
+  return `${number}/${of} ${operation} ${cell.name}${arrangement === 'alone' ? '' : ` ${arrangement}`} ...${now}`
 }
 
 export function tableLines(cells: readonly CellFigures[], paint: Paint): string[] {
@@ -55,7 +60,7 @@ function row(cell: CellFigures, path: PathFigures, { red, yellow }: Paint): stri
     cell.operation,
     cell.cell,
     cell.gate,
-    cell.arrangement === 'alone' ? path.path : `${path.path} ${cell.arrangement}`,
+    pathText(cell, path),
     (path.bytesPerSecond / 1e9).toFixed(path.bytesPerSecond < 1e8 ? 4 : 2),
     us(latency.p50Us),
     us(latency.p90Us),
@@ -69,6 +74,10 @@ function row(cell: CellFigures, path: PathFigures, { red, yellow }: Paint): stri
   ]
 }
 
+function pathText({ arrangement }: CellFigures, { path }: PathFigures): string {
+  return arrangement === 'alone' ? path : `${path} ${arrangement}`
+}
+
 /** Where the time of a transfer goes, for cells of one path or many. */
 export function splitLines(cells: readonly CellFigures[]): string[] {
   const p = (figures: { readonly p50Us: number; readonly p99Us: number }): string =>
@@ -76,15 +85,15 @@ export function splitLines(cells: readonly CellFigures[]): string[] {
   return table([
     ['op', 'cell', 'gate', 'path', 'prepare p50/p99', 'post', 'transfer', 'notify'],
     ...cells.flatMap((cell) =>
-      cell.paths.map(({ path, split }) => [
+      cell.paths.map((path) => [
         cell.operation,
         cell.cell,
         cell.gate,
-        path,
-        p(split.prepare),
-        p(split.post),
-        p(split.transfer),
-        p(split.notify),
+        pathText(cell, path),
+        p(path.split.prepare),
+        p(path.split.post),
+        p(path.split.transfer),
+        p(path.split.notify),
       ]),
     ),
   ])
@@ -98,8 +107,22 @@ export function tailLines(report: BenchReport): string[] {
     report.options.verify === 'off'
       ? 'no byte was verified'
       : `${formatCount(checked)} ${report.options.verify === 'each' ? 'transfers' : 'destinations'} verified by CRC-32C of both sides`,
+    ...refusalLines(report),
     ...gateCostLines(report),
+    ...contentionLines(report),
   ]
+}
+
+function refusalLines(report: BenchReport): string[] {
+  return report.cells.flatMap((cell) =>
+    cell.paths.flatMap(({ path, refused, refusedBecause }) =>
+      refused === 0
+        ? []
+        : [
+            `refused on ${path}, ${cell.operation} ${cell.cell}, ${formatCount(refused)} times; first because: ${refusedBecause ?? 'no reason was given'}`,
+          ],
+    ),
+  )
 }
 
 /** What the policy costs where a cell ran with and without it. */
@@ -119,6 +142,29 @@ function gateCostLines(report: BenchReport): string[] {
       `gate on over off, ${off.operation} ${off.cell}${off.arrangement === 'alone' ? '' : ` ${off.arrangement}`}: ` +
         `${formatRate(on.bytesPerSecond)} instead of ${formatRate(off.bytesPerSecond)}, ${share >= 0 ? `${(share * 100).toFixed(1)} % less` : `${(-share * 100).toFixed(1)} % more`}`,
     ]
+  })
+}
+
+/** What the other paths cost a path: all at once over one after the other. */
+function contentionLines(report: BenchReport): string[] {
+  return report.cells.flatMap((contended) => {
+    if (contended.arrangement !== 'contended') return []
+    const isolated = report.cells.find(
+      (each) =>
+        each.arrangement === 'isolated' &&
+        each.cell === contended.cell &&
+        each.operation === contended.operation &&
+        each.gate === contended.gate,
+    )
+    return contended.paths.flatMap((path, i) => {
+      const alone = isolated?.paths[i]
+      if (alone === undefined || alone.transfers === 0 || path.transfers === 0) return []
+      const p99 = (figures: PathFigures): string => formatNs(figures.latency.p99Us * 1e3)
+      return [
+        `contended over isolated, ${contended.operation} ${contended.cell} gate ${contended.gate} ${path.path}: ` +
+          `${formatRate(path.bytesPerSecond)} instead of ${formatRate(alone.bytesPerSecond)}, p99 ${p99(path)} instead of ${p99(alone)}`,
+      ]
+    })
   })
 }
 

@@ -13,10 +13,11 @@ import {
   mismatches,
   type Operation,
 } from '../bench/report.js'
-import { runSweep, type Sweep } from '../bench/run.js'
+import { runSweep, type Step, type Sweep } from '../bench/run.js'
 import { comparisonLines, headLines, splitLines, stepText, tableLines, tailLines } from '../bench/text.js'
 import { SeamError } from '../errors.js'
 import { KV_MODELS } from '../kv/model.js'
+import { PROFILES } from '../policy/create.js'
 import type { CommandIo } from './command.js'
 import { EXIT } from './exit-code.js'
 import { LiveTable } from './live-table.js'
@@ -81,6 +82,7 @@ const SYNTAX = {
       choices: ['on', 'off', 'both'],
       help: 'ask the policy for every transfer, or mint permits without asking',
     },
+    profile: { kind: 'text', default: 'default', choices: PROFILES, help: 'policy that is asked where the gate is on' },
     faults: { kind: 'text', value: 'SPEC', help: 'faults to inject, in the grammar of KVSEAM_FAULTS' },
     peer: { kind: 'text', default: 'process', choices: ['process', 'in-process'], help: 'where the far end lives' },
     'rail-rate': {
@@ -141,6 +143,7 @@ const SYNTAX = {
     'kvseam bench --block 4KiB..4MiB --batch 1..64 --op both --html bench.html',
     'kvseam bench --model llama-3.1-70b --tokens 8192 --tp 8 --memory 1GiB --gate both',
     'kvseam bench --json > base.json && kvseam bench --compare base.json --max-regress 5%',
+    'kvseam bench peers --help',
     "kvseam bench --paths 2 --verify each --faults 'rail1.read=5%delay(2ms)'",
   ],
 } as const satisfies CommandSyntax
@@ -148,6 +151,7 @@ const SYNTAX = {
 const REDRAW_EVERY_MS = 200
 
 export async function benchCommand(argv: string[], io: CommandIo): Promise<number> {
+  if (argv[0] === 'peers') return (await import('./bench-peers.js')).benchPeersCommand(argv.slice(1), io)
   const parsed = parseOptions(SYNTAX, argv)
   if (parsed.help) {
     for (const line of helpLines(SYNTAX, io)) io.stdout(line)
@@ -193,9 +197,12 @@ async function watched(sweep: Sweep, aside: boolean, io: CommandIo): Promise<Ben
   const say = aside ? io.stderr : io.stdout
   const colours = paint(io)
   const done: CellFigures[] = []
-  let now = ''
+  let now: Step | undefined
   const draw = (): void => {
-    live.draw([...tableLines(done, colours), ...(now === '' ? [] : [colours.dim(now)])], performance.now())
+    live.draw(
+      [...tableLines(done, colours), ...(now === undefined ? [] : [colours.dim(stepText(now))])],
+      performance.now(),
+    )
   }
   for (const line of headLines(sweep)) (live.isLive ? (text: string) => live.print(text) : say)(line)
   const ticker = setInterval(draw, REDRAW_EVERY_MS)
@@ -204,14 +211,14 @@ async function watched(sweep: Sweep, aside: boolean, io: CommandIo): Promise<Ben
       sweep,
       io.signal ?? new AbortController().signal,
       (step) => {
-        now = stepText(step)
-        if (!live.isLive) say(now)
+        now = step
+        if (!live.isLive) say(stepText(step))
       },
       (figures) => void done.push(...figures),
     )
   } finally {
     clearInterval(ticker)
-    now = ''
+    now = undefined
     if (live.isLive) {
       live.draw(tableLines(done, colours), Number.POSITIVE_INFINITY)
     } else {
@@ -237,6 +244,7 @@ function sweepOf(options: Values): Sweep {
     arrangements: options.paths === 1 ? ['alone'] : several,
     options: {
       backend: options.backend,
+      profile: options.profile,
       rails: options.paths,
       railBytesPerSecond: options['rail-rate'],
       railLatencyUs: Math.round(options['rail-latency'] * 1e3),
