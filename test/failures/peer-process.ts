@@ -4,6 +4,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { onTestFinished } from 'vitest'
+import { childEnvironment } from '../child-environment.js'
 
 const CHILD = fileURLToPath(new URL('./peer.child.ts', import.meta.url))
 
@@ -28,7 +29,7 @@ export class PeerProcess {
     const child = fork(CHILD, [name, String(fill), String(bytesPerSecond)], {
       execArgv: ['--import', 'tsx'],
       stdio: ['ignore', 'ignore', env['KVSEAM_FAULTS'] === undefined ? 'inherit' : 'ignore', 'ipc'],
-      env: { ...process.env, ...env },
+      env: childEnvironment(env),
     })
     onTestFinished(() => void child.kill('SIGKILL'))
     const message = (await next(child)) as { metadata: string }
