@@ -2,6 +2,7 @@
   "variables": {
     "kvseam_core_sources": [
       "native/core/agent.cc",
+      "native/core/agent_probes.cc",
       "native/core/descriptors.cc",
       "native/core/digest.cc",
       "native/core/fault_action.cc",
@@ -17,6 +18,8 @@
       "native/core/fault_words.cc",
       "native/core/metadata.cc",
       "native/core/permit.cc",
+      "native/core/probe_memory.cc",
+      "native/core/prober.cc",
       "native/core/progress.cc",
       "native/core/region.cc",
       "native/core/registry.cc",
@@ -39,6 +42,7 @@
       "native/addon/instance.cc",
       "native/addon/measure_functions.cc",
       "native/addon/memory_functions.cc",
+      "native/addon/probe_functions.cc",
       "native/addon/transfer_functions.cc"
     ],
     "kvseam_test_sources": [
@@ -57,6 +61,7 @@
       "native/test/metadata_test.cc",
       "native/test/mock_backend_test.cc",
       "native/test/permit_test.cc",
+      "native/test/probe_test.cc",
       "native/test/registry_test.cc",
       "native/test/spsc_ring_test.cc",
       "native/test/timer_wheel_test.cc",

@@ -24,6 +24,27 @@ export function wholeNumber(field: string, value: unknown, least = 0, most = Num
   return value
 }
 
+/** An object, such as a request. @throws KVSEAM_INVALID_ARGUMENT */
+export function object(field: string, value: unknown, remedy: string): void {
+  if (typeof value !== 'object' || value === null) throw refuse('KVSEAM_INVALID_ARGUMENT', field, value, remedy)
+}
+
+/** A string. @throws KVSEAM_INVALID_ARGUMENT */
+export function text(field: string, value: unknown): void {
+  if (typeof value !== 'string') throw refuse('KVSEAM_INVALID_ARGUMENT', field, value, 'it must be a string')
+}
+
+/** A list of texts, such as path ids. @throws KVSEAM_INVALID_ARGUMENT */
+export function texts(field: string, value: unknown): void {
+  if (Array.isArray(value) && value.every((each) => typeof each === 'string')) return
+  throw refuse('KVSEAM_INVALID_ARGUMENT', field, value, 'it must be an array of strings')
+}
+
+/** A span in milliseconds that may be 0. @throws KVSEAM_INVALID_ARGUMENT or KVSEAM_OUT_OF_BOUNDS */
+export function waitMs(field: string, value: unknown): number {
+  return value === 0 ? 0 : positive(field, value, 86_400_000)
+}
+
 /** A finite number above zero; `most` bounds it. @throws KVSEAM_INVALID_ARGUMENT or KVSEAM_OUT_OF_BOUNDS */
 export function positive(field: string, value: unknown, most = Number.MAX_SAFE_INTEGER): number {
   if (typeof value !== 'number') throw refuse('KVSEAM_INVALID_ARGUMENT', field, value, 'it must be a number')

@@ -1,22 +1,30 @@
 // The public names, nothing else.
 
+export type { DecideRequest } from './decide-request.js'
+export type { Admitted, Decision, Queued, Rejected } from './decision.js'
 export { type Blame, SEAM_ERROR_CODES, SeamError, type SeamErrorCode, type SeamErrorFacts } from './errors.js'
 export type { ArmedFaults, FaultReport, Firing, RuleReport } from './faults/armed-faults.js'
 export type { FaultCheck, Faults } from './faults/faults.js'
 export type { HandoffRequest, HandoffResult, MoveRequest, MoveResult } from './handoff/handoff.js'
-export type { Agent, AgentOptions, Notification, RailOptions } from './native/agent.js'
+export type { Agent, AgentOptions, RailOptions } from './native/agent.js'
 export { type BlockLayout, Descriptors } from './native/descriptors.js'
 export type { LatencySnapshot } from './native/latency.js'
+export type { Notification } from './native/notification-queue.js'
 export type { Peer } from './native/peer.js'
 export type { Region } from './native/region.js'
 export type { RemoteRegion } from './native/remote-region.js'
 export type { Transfer, TransferOutcome } from './native/transfer.js'
-export type { Admitted, DecideRequest, Decision, Observation, Orchestrator, Rejected } from './orchestrator.js'
+export type { Observation, Orchestrator } from './orchestrator.js'
 export type { Path, PathTable } from './paths.js'
 export type { Permit } from './permit.js'
 export type { PathSnapshot, PathState } from './policy/policy.js'
 export { WORKLOADS, type WorkloadProfile } from './policy/workload.js'
+export type { BackgroundProbeOptions } from './probe/background-options.js'
+export type { ProbeLatency } from './probe/probe-latency.js'
+export type { ProbeKind, ProbeOptions } from './probe/probe-options.js'
+export type { ProbeReport } from './probe/probe-report.js'
 export type { DecisionRecord, TransitionRecord } from './record/decision-record.js'
+export type { ProbeRecord } from './record/probe-record.js'
 export {
   type BackendInfo,
   type ConnectOptions,

@@ -1,7 +1,10 @@
 // openSeam: the agents of this process, the paths between them and their peers, and the policy that admits transfers.
 
 import { randomBytes } from 'node:crypto'
-import { name as checkName, knownKeys, positive, refuse, wholeNumber } from './check.js'
+import { name as checkName, knownKeys, object, positive, refuse, waitMs, wholeNumber } from './check.js'
+import { type PartialSettings, policyHash } from './config/policy-settings.js'
+import { settingsFrom } from './config/policy-source.js'
+import type { Admitted } from './decision.js'
 import { SeamError } from './errors.js'
 import { faultEnvironment } from './faults/environment.js'
 import { Faults } from './faults/faults.js'
@@ -10,20 +13,24 @@ import {
   type HandoffRequest,
   type HandoffResult,
   handoff,
+  type MoveDefaults,
   type MoveRequest,
   type MoveResult,
   move,
 } from './handoff/handoff.js'
 import { Agent, type AgentOptions } from './native/agent.js'
-import { binding } from './native/binding.js'
+import { binding, type NativeRail } from './native/binding.js'
 import type { Peer } from './native/peer.js'
 import { peerDownChannel } from './observe/channels.js'
-import { type Admitted, Orchestrator } from './orchestrator.js'
+import { Orchestrator } from './orchestrator.js'
 import { Path, PathTable } from './paths.js'
-import type { Policy } from './policy/policy.js'
-import { createReferencePolicy } from './policy/reference/profile.js'
+import { createPolicy, isProfile, PROFILES, type Profile } from './policy/create.js'
+import type { NominalRate } from './policy/policy.js'
+import type { PolicySettings } from './policy/settings.js'
 import { WORKLOADS, type WorkloadProfile } from './policy/workload.js'
+import { type BackgroundProbeOptions, backgroundRules } from './probe/background-options.js'
 import { RecordLog } from './record/record-log.js'
+import { recordStream } from './record/record-stream.js'
 
 /** What openSeam() logs to: pino's, fastify's or any object with these two methods. */
 export interface SeamLogger {
@@ -34,8 +41,12 @@ export interface SeamLogger {
 export interface SeamOptions {
   /** Which transport moves the bytes; `mock` unless told. */
   readonly backend?: string
-  /** Rules that admit transfers; `reference` (the published ones) unless told. */
-  readonly profile?: 'reference'
+  /** Rules that admit transfers; `default` unless told, `reference` for the published ones. */
+  readonly profile?: Profile
+  /** Settings of the `default` and `isolate` profiles (docs/default-policy.md); they override the file and the environment. */
+  readonly policy?: PartialSettings
+  /** JSON file of such settings, read at the start and at `policy.reload()`; KVSEAM_POLICY_FILE unless told. */
+  readonly policyFile?: string
   /** Workload classes beside release, interactive and batch. */
   readonly workloads?: readonly WorkloadProfile[]
   /** Sessions a path carries at once; the profile's default (8) unless told. */
@@ -46,8 +57,15 @@ export interface SeamOptions {
   readonly recordLog?: string
   /** Deadline of a transfer without one of its own, milliseconds; 5,000 unless told. */
   readonly deadlineMs?: number
+  /** Moves larger than this are cut into transfers of about this many bytes, each failing for itself; 16 MiB unless told. */
+  readonly chunkBytes?: number
   /** A permit that is not used within this is void, milliseconds; 1,000 unless told. */
   readonly permitTtlMs?: number
+  /**
+   * Probing of idle, doubtful and isolated paths in the background, within a budget for each source agent. Off under the
+   * `reference` profile unless limits are given (then only isolated paths learn from it), on otherwise.
+   */
+  readonly probes?: 'off' | BackgroundProbeOptions
   readonly logger?: SeamLogger
   /**
    * Fault rules to arm from the start, such as `rail0.read=5%error(timeout)`; those of KVSEAM_FAULTS come before them.
@@ -61,12 +79,16 @@ export interface SeamOptions {
 const OPTION_NAMES = [
   'backend',
   'profile',
+  'policy',
+  'policyFile',
   'workloads',
   'sessionsPerPath',
   'pairing',
   'recordLog',
   'deadlineMs',
+  'chunkBytes',
   'permitTtlMs',
+  'probes',
   'logger',
   'faults',
   'clockUs',
@@ -89,39 +111,57 @@ export interface ConnectOptions {
 /** Longest a close waits for the log, beside its drain. */
 const LOG_CLOSE_MS = 2000
 
+let gateNumber: (seam: Seam) => number
+
+/** @internal Number of the permit book, for benchmarks that mint beforehand. Not reachable from outside the package. */
+export function gateOf(seam: Seam): number {
+  return gateNumber(seam)
+}
+
 export class Seam {
+  static {
+    gateNumber = (seam) => seam.#gate
+  }
+
   readonly paths = new PathTable()
   /** Judges requests: `decide`, `explain`, `observe`, `release`. */
   readonly policy: Orchestrator
   /** Fault injection: `arm`, `report`, `resume`. */
   readonly faults: Faults
-  readonly #policy: Policy
   readonly #backend: string
   readonly #gate: number
   readonly #agents = new Map<string, Agent>()
   readonly #pools = new Map<string, string>()
   readonly #log: RecordLog | undefined
   readonly #logger: SeamLogger | undefined
-  readonly #deadlineMs: number
+  readonly #defaults: MoveDefaults
   readonly #sessionsPerPath: number
   readonly #pairing: 'aligned' | 'all'
-  readonly #clockUs: () => number
   #closing: Promise<void> | undefined
 
   /** @internal Use openSeam(). */
   constructor(options: SeamOptions) {
     knownKeys('options', options, OPTION_NAMES)
     this.#backend = options.backend ?? 'mock'
-    const profile = options.profile ?? 'reference'
-    if (profile !== 'reference')
-      throw refuse('KVSEAM_CONFIG_INVALID', 'options.profile', profile, "known is 'reference'")
+    const profile = options.profile ?? 'default'
+    if (!isProfile(profile)) {
+      throw refuse('KVSEAM_CONFIG_INVALID', 'options.profile', profile, `known are ${PROFILES.join(', ')}`)
+    }
+    const settingsWith = (changes: PartialSettings): PolicySettings =>
+      settingsFrom({ file: options.policyFile, env: process.env, options: { ...options.policy, ...changes } })
+    const settings = settingsWith({})
     this.#pairing = options.pairing ?? 'aligned'
     if (this.#pairing !== 'aligned' && this.#pairing !== 'all') {
       throw refuse('KVSEAM_CONFIG_INVALID', 'options.pairing', options.pairing, "known are 'aligned' and 'all'")
     }
     this.#sessionsPerPath = wholeNumber('options.sessionsPerPath', options.sessionsPerPath ?? 0, 0, 1_000_000)
-    this.#deadlineMs = positive('options.deadlineMs', options.deadlineMs ?? 5000, 86_400_000)
+    this.#defaults = {
+      deadlineMs: positive('options.deadlineMs', options.deadlineMs ?? 5000, 86_400_000),
+      chunkBytes: wholeNumber('options.chunkBytes', options.chunkBytes ?? 16_777_216, 1),
+    }
     const permitTtlMs = positive('options.permitTtlMs', options.permitTtlMs ?? 1000, 60_000)
+    const probes = backgroundRules(options.probes, profile)
+    checkOptionTypes(options)
     const workloads = new Map<string, WorkloadProfile>(Object.entries(WORKLOADS))
     for (const workload of options.workloads ?? [])
       workloads.set(checkName('options.workloads[].name', workload.name), workload)
@@ -130,8 +170,6 @@ export class Seam {
     const unavailable = native.probeBackend(this.#backend)
     if (unavailable !== null) throw unavailable
     this.#logger = options.logger
-    this.#clockUs = options.clockUs ?? (() => Math.floor(performance.now() * 1000))
-    this.#policy = createReferencePolicy()
     const environment = faultEnvironment()
     this.faults = new Faults(
       environment,
@@ -146,18 +184,22 @@ export class Seam {
     this.#log = options.recordLog === undefined ? undefined : new RecordLog(options.recordLog)
     this.#gate = native.openGate()
     this.policy = new Orchestrator({
-      policy: this.#policy,
+      policy: createPolicy(profile, settings, policyHash(profile, settings)),
+      settings: profile === 'reference' ? null : settings,
+      settingsWith,
       gate: this.#gate,
       paths: this.paths,
       workloads,
-      clockUs: this.#clockUs,
-      epoch: randomBytes(6).toString('hex'),
-      label: () => this.backend.label ?? 'mock',
-      faulted: () => this.faults.armed,
+      clockUs: options.clockUs ?? (() => Math.floor(performance.now() * 1000)),
+      stream: recordStream(this.#log, {
+        epoch: randomBytes(6).toString('hex'),
+        label: () => this.backend.label ?? 'mock',
+        faulted: () => this.faults.armed,
+      }),
       releases: new FaultedReleases(this.faults),
-      defaultDeadlineMs: this.#deadlineMs,
+      defaultDeadlineMs: this.#defaults.deadlineMs,
       permitTtlMs,
-      log: this.#log,
+      probes,
     })
   }
 
@@ -186,10 +228,12 @@ export class Seam {
    */
   async agent(name: string, options: AgentOptions & { readonly pool?: string } = {}): Promise<Agent> {
     this.#assertOpen()
-    if (this.#agents.has(name)) {
+    if (this.#agents.get(name)?.closed === false) {
       throw refuse('KVSEAM_INVALID_ARGUMENT', 'name', name, 'this seam has an agent of that name; close it first')
     }
-    const { pool, ...agentOptions } = options
+    object('options', options, 'it must be an object')
+    const { pool = name, ...agentOptions } = options
+    checkName('pool', pool)
     const agent = new Agent(this.#gate, this.#backend, name, agentOptions)
     try {
       this.faults.attach(agent)
@@ -197,7 +241,7 @@ export class Seam {
       await agent.close()
       throw error
     }
-    this.#pools.set(name, pool ?? name)
+    this.#pools.set(name, pool)
     agent.onPeerDown = (peer, error) => this.#peerDown(agent, peer, error)
     const others = [...this.#agents.values()].filter((other) => !other.closed)
     this.#agents.set(name, agent)
@@ -222,6 +266,10 @@ export class Seam {
    */
   async connect(agent: Agent, metadata: Uint8Array, options: ConnectOptions = {}): Promise<Peer> {
     this.#assertOpen()
+    if (!(agent instanceof Agent) || this.#agents.get(agent.name) !== agent) {
+      throw refuse('KVSEAM_INVALID_ARGUMENT', 'agent', agent, 'it must be an open agent of this seam')
+    }
+    if (options.pool !== undefined) checkName('options.pool', options.pool)
     const peer = await agent.connect(metadata, options.timeoutMs === undefined ? {} : { timeoutMs: options.timeoutMs })
     this.#pools.set(peer.name, options.pool ?? this.#pools.get(peer.name) ?? peer.name)
     this.#addPaths(peer.name, agent, peer, 'pull')
@@ -236,17 +284,18 @@ export class Seam {
    */
   async handoff(request: HandoffRequest): Promise<HandoffResult> {
     this.#assertOpen()
-    return await handoff(this.policy, request, this.#deadlineMs)
+    return await handoff(this.policy, request, this.#defaults)
   }
 
   /** Moves the blocks of a decision made before, e.g. when the destination blocks depend on the chosen agent. */
   async transfer(decision: Admitted, request: MoveRequest): Promise<MoveResult> {
     this.#assertOpen()
-    return await move(this.policy, decision, request, this.#deadlineMs)
+    return await move(this.policy, decision, request, this.#defaults)
   }
 
   /** Ends everything: waits up to `drainMs` for transfers in flight, then closes agents, gate and log. Idempotent. */
   async close({ drainMs = 0 }: { drainMs?: number } = {}): Promise<void> {
+    waitMs('drainMs', drainMs)
     this.#closing ??= this.#close(drainMs)
     await this.#closing
   }
@@ -257,7 +306,10 @@ export class Seam {
 
   async #close(drainMs: number): Promise<void> {
     try {
-      await Promise.all([...this.#agents.values()].map((agent) => agent.close({ drainMs })))
+      const agents = [...this.#agents.values()].filter((agent) => !agent.closed)
+      // All before the first one stops: to the others it would be a peer that went down under their transfers.
+      await Promise.all(agents.map((agent) => agent.quiet(drainMs)))
+      await Promise.all(agents.map((agent) => agent.close()))
     } finally {
       this.faults.close()
       this.policy.close()
@@ -277,19 +329,18 @@ export class Seam {
         const known = this.paths.get(id)
         if (known !== undefined) {
           // Between two agents of this seam each direction has its poster already; the other end must not take it over.
-          if (known.agent === agent) known.rebind(peer, native)
+          if (known.agent === agent || known.agent.closed) known.rebind(agent, peer, native)
           continue
         }
-        const policyIndex = this.#policy.addPath(
-          {
-            id,
-            pool: this.#pools.get(target.name) ?? target.name,
-            maxSessions: this.#sessionsPerPath,
-            softCapacityFraction: 0,
-            riskGroups: [`rail:${from}/${fromRail.name}`, `rail:${target.name}/${toRail.name}`],
-          },
-          this.#clockUs(),
-        )
+        const riskGroups = [`rail:${from}/${fromRail.name}`, `rail:${target.name}/${toRail.name}`]
+        const policyIndex = this.policy.addPath({
+          id,
+          pool: this.#pools.get(target.name) ?? target.name,
+          maxSessions: this.#sessionsPerPath,
+          softCapacityFraction: 0,
+          riskGroups,
+          ...nominalOf(fromRail, toRail),
+        })
         const path = new Path({
           id,
           from,
@@ -301,7 +352,9 @@ export class Seam {
           agent,
           peer,
           native,
-          snapshot: () => this.#policy.snapshot(policyIndex),
+          riskGroups,
+          snapshot: () => this.policy.snapshot(policyIndex),
+          probe: (probed, asked) => this.policy.probe(probed, asked),
         })
         this.paths.add(path)
         this.policy.register(path)
@@ -321,6 +374,27 @@ export class Seam {
       throw new SeamError('KVSEAM_CLOSED', {}, 'the seam is closed; open a new one with openSeam()')
     }
   }
+}
+
+/** What a path can do by what its rails say of themselves; nothing when one of them does not know. */
+function nominalOf(from: NativeRail, to: NativeRail): { nominal?: NominalRate } {
+  const bytesPerSecond = Math.min(from.bytesPerSecond, to.bytesPerSecond)
+  if (bytesPerSecond === 0) return {}
+  return { nominal: { bytesPerSecond, fixedUs: Math.ceil((from.latencyNs + to.latencyNs) / 1000) } }
+}
+
+/** Types that nothing further down would refuse by name. */
+function checkOptionTypes({ workloads, recordLog, logger, clockUs }: SeamOptions): void {
+  const bad = (option: string, value: unknown, remedy: string): SeamError =>
+    refuse('KVSEAM_CONFIG_INVALID', `options.${option}`, value, remedy)
+  if (workloads !== undefined && !Array.isArray(workloads))
+    throw bad('workloads', workloads, 'it must be an array of workload profiles')
+  if (recordLog !== undefined && (typeof recordLog !== 'string' || recordLog === ''))
+    throw bad('recordLog', recordLog, 'it must be the path of a file')
+  if (logger !== undefined && (typeof logger?.info !== 'function' || typeof logger.warn !== 'function'))
+    throw bad('logger', logger, 'it must have the methods info and warn')
+  if (clockUs !== undefined && typeof clockUs !== 'function')
+    throw bad('clockUs', clockUs, 'it must be a function that returns microseconds')
 }
 
 /**

@@ -57,6 +57,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   addTransferFunctions(exports, instance);
   addMeasureFunctions(exports, instance);
   addFaultFunctions(exports, instance);
+  addProbeFunctions(exports, instance);
   return exports;
 }
 

@@ -286,6 +286,8 @@ Napi::Value agentCounters(const Napi::CallbackInfo& info) {
   set("inFlight", agent.inFlight());
   set("regions", agent.liveRegions());
   set("descriptorLists", agent.liveLists());
+  set("probes", agent.progress().probesPosted());
+  set("probesUnquiesced", agent.progress().probesUnquiesced());
   return out;
 }
 

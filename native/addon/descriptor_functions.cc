@@ -21,7 +21,7 @@ std::shared_ptr<Memory> memoryOf(const Napi::CallbackInfo& info, AgentEntry* ent
     const auto* const local = entry->agent->region(handle);
     if (local != nullptr) return *local;
   }
-  throwStatus(instance, Status(KVSEAM_STALE_REGION, KVSEAM_BLAME_local, "the region is closed or belongs to another agent"));
+  throwStatus(instance, Status(KVSEAM_STALE_REGION, KVSEAM_BLAME_local, "the region is closed or belongs to another agent; allocate it again"));
   return nullptr;
 }
 

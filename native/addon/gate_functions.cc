@@ -29,10 +29,8 @@ Napi::Value closeGate(const Napi::CallbackInfo& info) {
 }
 
 // Hot: (gate, pathKey, operations, maxBytes, ttlNs, workload?) => permit
-napi_value mint(napi_env env, napi_callback_info info, Instance* instance) {
-  size_t count = 6;
-  napi_value values[6];
-  napi_get_cb_info(env, info, &count, values, nullptr, nullptr);
+napi_value mint(napi_env env, const RawArguments& arguments, Instance* instance) {
+  const auto& [count, values] = arguments;
   double numbers[6] = {};
   for (size_t i = 0; i < (count > 5 ? 6 : 5); ++i) {
     if (i >= count || napi_get_value_double(env, values[i], &numbers[i]) != napi_ok || !isWhole(numbers[i])) {
@@ -45,14 +43,15 @@ napi_value mint(napi_env env, napi_callback_info info, Instance* instance) {
     throwStatus(instance, Status::local(KVSEAM_CLOSED, "the gate is closed or belongs to another thread"));
     return nullptr;
   }
-  if (numbers[2] < 1 || numbers[2] > (KVSEAM_OP_READ | KVSEAM_OP_WRITE)) {
-    throwArgument(instance, "operations must be 1 (read), 2 (write) or 3 (both)");
+  if (numbers[2] < 1 || (numbers[2] > (KVSEAM_OP_READ | KVSEAM_OP_WRITE) && numbers[2] != kProbePermit)) {
+    throwArgument(instance, "operations must be 1 (read), 2 (write), 3 (both) or 8 (probe)");
     return nullptr;
   }
   const int64_t now = nowNs();
-  const uint64_t permit = (*gate)->book->mint({static_cast<uint64_t>(numbers[1]), static_cast<uint32_t>(numbers[2]), static_cast<uint64_t>(numbers[3]),
-                                               now + static_cast<int64_t>(numbers[4]), static_cast<uint32_t>(numbers[5])},
-                                              now);
+  const uint64_t permit = (*gate)->book->mint(
+      {static_cast<uint64_t>(numbers[1]), static_cast<uint32_t>(numbers[2]), static_cast<uint64_t>(numbers[3]),
+       now + static_cast<int64_t>(numbers[4]), static_cast<uint32_t>(numbers[5])},
+      now);
   if (permit == 0) {
     throwStatus(instance, Status::local(KVSEAM_QUEUE_FULL, "65,536 permits are outstanding; post or revoke some"));
     return nullptr;
@@ -84,6 +83,8 @@ Napi::Value gateCounters(const Napi::CallbackInfo& info) {
   Napi::Object out = Napi::Object::New(info.Env());
   out.Set("minted", static_cast<double>(counters.minted));
   out.Set("redeemed", static_cast<double>(counters.redeemed));
+  out.Set("probesMinted", static_cast<double>(counters.probesMinted));
+  out.Set("probesRedeemed", static_cast<double>(counters.probesRedeemed));
   out.Set("refused", static_cast<double>(counters.refused));
   out.Set("expired", static_cast<double>(counters.expired));
   out.Set("revoked", static_cast<double>(counters.revoked));

@@ -22,14 +22,13 @@ napi_value number(napi_env env, double value) {
 }
 
 // (agent, permit, path, operation, localList, remoteList, first, count, timeoutNs, notify?: Uint8Array) => transfer
-napi_value post(napi_env env, napi_callback_info info, Instance* instance) {
-  size_t count = 10;
-  napi_value values[10];
-  napi_get_cb_info(env, info, &count, values, nullptr, nullptr);
+napi_value post(napi_env env, const RawArguments& arguments, Instance* instance) {
+  const auto& [count, values] = arguments;
   double numbers[9];
   for (size_t i = 0; i < 9; ++i) {
     if (i >= count || napi_get_value_double(env, values[i], &numbers[i]) != napi_ok || !isWhole(numbers[i])) {
-      static constexpr const char* kNames[] = {"agent", "permit", "path", "operation", "localList", "remoteList", "first", "count", "timeoutNs"};
+      static constexpr const char* kNames[] = {"agent",      "permit", "path",  "operation", "localList",
+                                               "remoteList", "first",  "count", "timeoutNs"};
       throwArgument(instance, std::string(kNames[i]) + " must be a whole number from 0 to 2^53 - 1");
       return nullptr;
     }
@@ -44,7 +43,8 @@ napi_value post(napi_env env, napi_callback_info info, Instance* instance) {
   request.remoteList = static_cast<uint64_t>(numbers[5]);
   request.first = static_cast<uint64_t>(numbers[6]);
   request.count = static_cast<uint64_t>(numbers[7]);
-  request.deadlineNs = nowNs() + static_cast<int64_t>(numbers[8]);
+  request.submittedNs = nowNs();
+  request.deadlineNs = request.submittedNs + static_cast<int64_t>(numbers[8]);
   if (count > 9) {
     napi_valuetype type = napi_undefined;
     napi_typeof(env, values[9], &type);
@@ -65,10 +65,8 @@ napi_value post(napi_env env, napi_callback_info info, Instance* instance) {
 }
 
 // (agent, transfer)
-napi_value cancel(napi_env env, napi_callback_info info, Instance* instance) {
-  size_t count = 2;
-  napi_value values[2];
-  napi_get_cb_info(env, info, &count, values, nullptr, nullptr);
+napi_value cancel(napi_env env, const RawArguments& arguments, Instance* instance) {
+  const auto& [count, values] = arguments;
   double numbers[2] = {-1, -1};
   for (size_t i = 0; i < count && i < 2; ++i) napi_get_value_double(env, values[i], &numbers[i]);
   if (!isWhole(numbers[0]) || !isWhole(numbers[1])) {
@@ -77,18 +75,17 @@ napi_value cancel(napi_env env, napi_callback_info info, Instance* instance) {
   }
   const auto* const entry = instance->agents().find(static_cast<uint64_t>(numbers[0]));
   // Cancelling on a closed agent is no error: everything there has ended already.
-  if (entry != nullptr) [[maybe_unused]] const Status status = (*entry)->agent->cancel(static_cast<uint64_t>(numbers[1]));
+  if (entry != nullptr) [[maybe_unused]]
+    const Status status = (*entry)->agent->cancel(static_cast<uint64_t>(numbers[1]));
   return nullptr;
 }
 
 // (agent, records: Float64Array) => how many records were written, kRecordFields numbers each; plus kEventsWaiting
-napi_value drain(napi_env env, napi_callback_info info, Instance* instance) {
-  size_t count = 2;
-  napi_value values[2];
-  napi_get_cb_info(env, info, &count, values, nullptr, nullptr);
+napi_value drain(napi_env env, const RawArguments& arguments, Instance* instance) {
+  const auto& [count, values] = arguments;
   double handle = -1;
   bool isArray = false;
-  if (count == 2) {
+  if (count >= 2) {
     napi_get_value_double(env, values[0], &handle);
     napi_is_typedarray(env, values[1], &isArray);
   }
@@ -129,12 +126,9 @@ napi_value drain(napi_env env, napi_callback_info info, Instance* instance) {
 }
 
 // (agent): from now on a new record or event wakes again
-napi_value acknowledgeWake(napi_env env, napi_callback_info info, Instance* instance) {
-  size_t count = 1;
-  napi_value value = nullptr;
-  napi_get_cb_info(env, info, &count, &value, nullptr, nullptr);
+napi_value acknowledgeWake(napi_env env, const RawArguments& arguments, Instance* instance) {
   double handle = -1;
-  if (count == 1) napi_get_value_double(env, value, &handle);
+  if (arguments.count != 0) napi_get_value_double(env, arguments.values[0], &handle);
   const auto* const entry = isWhole(handle) ? instance->agents().find(static_cast<uint64_t>(handle)) : nullptr;
   if (entry != nullptr) (*entry)->agent->acknowledgeWake();
   return nullptr;
@@ -148,7 +142,8 @@ Napi::Value notify(const Napi::CallbackInfo& info) {
   uint64_t timeoutNs = 0;
   const uint8_t* data = nullptr;
   size_t bytes = 0;
-  if (entry == nullptr || !readWhole(instance, info[1], "path", &path) || !readBytes(instance, info[2], "payload", &data, &bytes) ||
+  if (entry == nullptr || !readWhole(instance, info[1], "path", &path) ||
+      !readBytes(instance, info[2], "payload", &data, &bytes) ||
       !readWhole(instance, info[3], "timeoutNs", &timeoutNs)) {
     return info.Env().Undefined();
   }
@@ -196,6 +191,9 @@ Napi::Value takeEvents(const Napi::CallbackInfo& info) {
       case EngineEvent::Kind::kFault:
         item.Set("kind", "fault");
         break;
+      case EngineEvent::Kind::kProbed:
+        setProbeResult(instance, item, *event.probe, entry->agent->backend());
+        break;
       case EngineEvent::Kind::kNotification: {
         item.Set("kind", "notification");
         item.Set("name", event.name);
@@ -225,8 +223,8 @@ Napi::Value histogram(const Napi::CallbackInfo& info) {
   uint64_t index = 0;
   uint64_t operation = 0;
   uint64_t phase = 0;
-  if (entry == nullptr || !readWhole(instance, info[1], "path", &index) || !readWhole(instance, info[2], "operation", &operation) ||
-      !readWhole(instance, info[3], "phase", &phase)) {
+  if (entry == nullptr || !readWhole(instance, info[1], "path", &index) ||
+      !readWhole(instance, info[2], "operation", &operation) || !readWhole(instance, info[3], "phase", &phase)) {
     return info.Env().Undefined();
   }
   const Path* const path = entry->agent->path(asIndex(index));
@@ -234,15 +232,12 @@ Napi::Value histogram(const Napi::CallbackInfo& info) {
                     info[4].As<Napi::TypedArray>().ElementLength() >= Histogram::kBuckets + 3;
   const bool known = operation == KVSEAM_OP_READ || operation == KVSEAM_OP_WRITE;
   if (path == nullptr || !known || phase >= Path::kPhases || !room) {
-    throwArgument(instance, "histogram takes a path, an operation, a phase 0..2 and a Float64Array of " + std::to_string(Histogram::kBuckets + 3));
+    throwArgument(instance, "histogram takes a path, an operation, a phase 0..2 and a Float64Array of " +
+                                std::to_string(Histogram::kBuckets + 3));
     return info.Env().Undefined();
   }
   const Histogram& source = path->latency[Path::operationIndex(static_cast<uint32_t>(operation))][phase];
-  double* const out = info[4].As<Napi::Float64Array>().Data();
-  out[0] = static_cast<double>(source.count());
-  out[1] = static_cast<double>(source.sumNs());
-  out[2] = static_cast<double>(source.maxNs());
-  for (uint32_t i = 0; i < Histogram::kBuckets; ++i) out[3 + i] = static_cast<double>(source.bucketCount(i));
+  writeHistogram(source, info[4].As<Napi::Float64Array>().Data());
   return Napi::Number::New(info.Env(), Histogram::kBuckets);
 }
 
@@ -261,6 +256,13 @@ Napi::Value pathCounters(const Napi::CallbackInfo& info) {
 }
 
 }  // namespace
+
+void writeHistogram(const Histogram& source, double* out) {
+  out[0] = static_cast<double>(source.count());
+  out[1] = static_cast<double>(source.sumNs());
+  out[2] = static_cast<double>(source.maxNs());
+  for (uint32_t i = 0; i < Histogram::kBuckets; ++i) out[3 + i] = static_cast<double>(source.bucketCount(i));
+}
 
 void addTransferFunctions(Napi::Object exports, Instance* instance) {
   addRawFunction<post>(exports, instance, "post");

@@ -30,7 +30,8 @@ Status closedStatus(const std::string& agent) {
 }
 
 Status badHandle(const char* what) {
-  return Status::local(KVSEAM_INVALID_ARGUMENT, std::string(what) + " is not one of this agent, or it was released; prepare it again");
+  return Status::local(KVSEAM_INVALID_ARGUMENT,
+                       std::string(what) + " is not one of this agent, or it was released; prepare it again");
 }
 
 }  // namespace
@@ -38,10 +39,12 @@ Status badHandle(const char* what) {
 Status Agent::open(const kvseam_backend_api* api, const AgentOptions& options, std::shared_ptr<PermitBook> permits,
                    uint32_t numberInBook, WakeTarget* wake, std::unique_ptr<Agent>* out) {
   if (!validName(options.name)) {
-    return Status::local(KVSEAM_INVALID_ARGUMENT, "agent name '" + options.name + "' must have 1 to 63 characters of A-Z a-z 0-9 . _ : @ -");
+    return Status::local(KVSEAM_INVALID_ARGUMENT,
+                         "agent name '" + options.name + "' must have 1 to 63 characters of A-Z a-z 0-9 . _ : @ -");
   }
   const uint32_t slots = options.progress.maxTransfers;
-  if (slots == 0 || slots > kSlotMask) return Status::local(KVSEAM_INVALID_ARGUMENT, "maxTransfers must be 1 to 2097151");
+  if (slots == 0 || slots > kSlotMask)
+    return Status::local(KVSEAM_INVALID_ARGUMENT, "maxTransfers must be 1 to 2097151");
   const uint64_t incarnation = randomNumber();
   kvseam_open_params params{};
   params.struct_bytes = sizeof(params);
@@ -94,16 +97,24 @@ kvseam_capabilities Agent::capabilities() const {
 Status Agent::allocate(uint64_t bytes, const std::string& name, uint64_t* handle) {
   if (closed_) return closedStatus(name_);
   if (bytes == 0) return Status::local(KVSEAM_INVALID_ARGUMENT, "a region has at least 1 byte");
+  if (!validName(name))
+    return Status::local(KVSEAM_INVALID_ARGUMENT,
+                         "region name '" + name + "' must have 1 to 63 characters of A-Z a-z 0-9 . _ : @ -");
   if (!validName(name)) return Status::local(KVSEAM_INVALID_ARGUMENT, "region name '" + name + "' must have 1 to 63 characters of A-Z a-z 0-9 . _ : @ -");
+  if (reservedName(name)) return Status::local(KVSEAM_INVALID_ARGUMENT, "region name '" + name + "' begins with 'kvseam.', which the engine keeps for itself; choose another");
   bool taken = false;
   regions_.forEach([&](const std::shared_ptr<Region>& region) { taken = taken || region->name() == name; });
-  if (taken) return Status::local(KVSEAM_INVALID_ARGUMENT, "agent '" + name_ + "' already has a region '" + name + "'; peers find regions by name");
+  if (taken)
+    return Status::local(KVSEAM_INVALID_ARGUMENT,
+                         "agent '" + name_ + "' already has a region '" + name + "'; peers find regions by name");
   std::shared_ptr<Region> region;
   Status status = Region::allocate(backend_, nextSerial_, bytes, name, incarnation_, &region);
   if (!status.ok()) return status;
   ++nextSerial_;
   *handle = regions_.add(std::move(region));
-  if (*handle == 0) return Status::local(KVSEAM_REGISTRATION_FAILED, "the agent has as many regions as it can number; use fewer, larger ones");
+  if (*handle == 0)
+    return Status::local(KVSEAM_REGISTRATION_FAILED,
+                         "the agent has as many regions as it can number; use fewer, larger ones");
   return status;
 }
 
@@ -118,11 +129,12 @@ Status Agent::closeRegion(uint64_t handle) {
 Status Agent::addList(std::shared_ptr<DescriptorList> list, uint64_t* handle) {
   if (closed_) return closedStatus(name_);
   *handle = lists_.add(std::move(list));
-  if (*handle == 0) return Status::local(KVSEAM_QUEUE_FULL, "a million descriptor lists are held; release those that are done");
+  if (*handle == 0)
+    return Status::local(KVSEAM_QUEUE_FULL, "a million descriptor lists are held; release those that are done");
   return {};
 }
 
-Status Agent::exportMetadata(std::string* out) const {
+Status Agent::exportMetadata(std::string* out) {
   if (closed_) return closedStatus(name_);
   Metadata metadata;
   metadata.backend = (*backend_)->name;
@@ -131,7 +143,8 @@ Status Agent::exportMetadata(std::string* out) const {
   metadata.rails = rails_;
   std::string address(KVSEAM_ADDRESS_MAX, '\0');
   auto addressBytes = static_cast<uint32_t>(address.size());
-  Status status((*backend_)->export_address(backend_->self(), reinterpret_cast<uint8_t*>(address.data()), &addressBytes));
+  Status status(
+      (*backend_)->export_address(backend_->self(), reinterpret_cast<uint8_t*>(address.data()), &addressBytes));
   if (!status.ok()) return status;
   address.resize(addressBytes);
   metadata.address = std::move(address);
@@ -142,6 +155,10 @@ Status Agent::exportMetadata(std::string* out) const {
     metadata.regions.push_back(std::move(offer));
   });
   if (!status.ok()) return status;
+  // An agent that can't be probed can still move payloads, so this is no reason to fail.
+  if (probeMemory_ == nullptr) [[maybe_unused]] const Status registered = ProbeMemory::allocate(backend_, incarnation_, &probeMemory_);
+  RegionOffer probeOffer;
+  if (probeMemory_ != nullptr && probeMemory_->offer(&probeOffer).ok()) metadata.regions.push_back(std::move(probeOffer));
   return metadata.write(out);
 }
 
@@ -151,8 +168,9 @@ Status Agent::connect(const uint8_t* blob, size_t bytes, int64_t deadlineNs, uin
   Status status = Metadata::read(blob, bytes, &metadata);
   if (!status.ok()) return status;
   if (metadata.backend != (*backend_)->name) {
-    return Status::protocol(KVSEAM_INCOMPATIBLE, "peer '" + metadata.agent + "' uses backend '" + metadata.backend + "' and this agent '" +
-                                                     (*backend_)->name + "'; open both with the same backend");
+    return Status::protocol(KVSEAM_INCOMPATIBLE, "peer '" + metadata.agent + "' uses backend '" + metadata.backend +
+                                                     "' and this agent '" + (*backend_)->name +
+                                                     "'; open both with the same backend");
   }
   uint32_t known = static_cast<uint32_t>(peers_.size());
   for (uint32_t i = 0; i < peers_.size(); ++i) {
@@ -165,10 +183,16 @@ Status Agent::connect(const uint8_t* blob, size_t bytes, int64_t deadlineNs, uin
                               static_cast<uint32_t>(metadata.address.size())};
   // Import everything before anything changes: a refused blob leaves the peer table as it was.
   std::vector<std::shared_ptr<RemoteRegion>> regions;
-  for (const RegionOffer& offer : metadata.regions) {
+  RegionOffer probeOffer;
+  for (RegionOffer& offer : metadata.regions) {
+    if (reservedName(offer.name)) {
+      if (offer.name == ProbeMemory::kName) probeOffer = std::move(offer);
+      continue;
+    }
     if (sameLife) {
       const auto& old = peers_[known].regions;
-      const auto kept = std::find_if(old.begin(), old.end(), [&](const auto& r) { return r->serial() == offer.serial; });
+      const auto kept =
+          std::find_if(old.begin(), old.end(), [&](const auto& r) { return r->serial() == offer.serial; });
       if (kept != old.end()) {
         regions.push_back(*kept);
         continue;
@@ -185,16 +209,20 @@ Status Agent::connect(const uint8_t* blob, size_t bytes, int64_t deadlineNs, uin
       if (std::find(regions.begin(), regions.end(), old) == regions.end()) old->drop();
     }
     peer.regions = std::move(regions);
+    if (peer.probeOffer.key.empty()) peer.probeOffer = std::move(probeOffer);
     *peerOut = known;
     return {};
   }
-  if (peers_.size() >= 65'536) return Status::local(KVSEAM_QUEUE_FULL, "65,536 peers have been connected in the life of this agent; open a new agent");
+  if (peers_.size() >= 65'536)
+    return Status::local(KVSEAM_QUEUE_FULL,
+                         "65,536 peers have been connected in the life of this agent; open a new agent");
   const auto index = static_cast<uint32_t>(peers_.size());
   if (!progress_->connect(index, metadata.agent, metadata.incarnation, metadata.address, deadlineNs)) {
     return Status::local(KVSEAM_QUEUE_FULL, "too many connects are waiting; try again");
   }
   if (known < peers_.size()) dropPeer(known);  // the same name in a new life replaces the old one
-  peers_.push_back({metadata.agent, metadata.incarnation, metadata.rails, std::move(regions), false});
+  peers_.push_back({metadata.agent, metadata.incarnation, metadata.rails, std::move(regions), false, metadata.address,
+                    std::move(probeOffer), nullptr});
   *peerOut = index;
   return {};
 }
@@ -205,6 +233,7 @@ void Agent::dropPeer(uint32_t index) {
   peer.gone = true;
   for (const auto& region : peer.regions) region->drop();
   peer.regions.clear();
+  peer.probeMemory.reset();
   progress_->disconnect(index);
 }
 
@@ -220,8 +249,9 @@ Status Agent::addPath(uint32_t localRail, uint32_t peer, uint32_t remoteRail, ui
   if (closed_) return closedStatus(name_);
   if (peer >= peers_.size()) return badHandle("the peer");
   if (localRail >= rails_.size() || remoteRail >= peers_[peer].rails.size()) {
-    return Status::local(KVSEAM_NO_PATH, "rail " + std::to_string(localRail) + " here or rail " + std::to_string(remoteRail) + " of peer '" +
-                                             peers_[peer].name + "' does not exist");
+    return Status::local(KVSEAM_NO_PATH, "rail " + std::to_string(localRail) + " here or rail " +
+                                             std::to_string(remoteRail) + " of peer '" + peers_[peer].name +
+                                             "' does not exist");
   }
   for (uint32_t i = 0; i < progress_->pathCount(); ++i) {
     const Path& known = *progress_->path(i);
@@ -232,13 +262,15 @@ Status Agent::addPath(uint32_t localRail, uint32_t peer, uint32_t remoteRail, ui
   }
   Path* const path = progress_->addPath(out);
   if (path == nullptr) {
-    return Status::local(KVSEAM_QUEUE_FULL, "the agent has its " + std::to_string(options_.progress.maxPaths) + " paths; raise maxPaths");
+    return Status::local(KVSEAM_QUEUE_FULL,
+                         "the agent has its " + std::to_string(options_.progress.maxPaths) + " paths; raise maxPaths");
   }
   path->localRail = localRail;
   path->peer = peer;
   path->remoteRail = remoteRail;
   path->key = uint64_t{numberInBook_} << 32 | *out;
-  backend_->faults().names().namePath(*out, rails_[localRail].name, peers_[peer].name, peers_[peer].rails[remoteRail].name);
+  backend_->faults().names().namePath(*out, rails_[localRail].name, peers_[peer].name,
+                                      peers_[peer].rails[remoteRail].name);
   backend_->faults().pathAdded(*out);
   return {};
 }
@@ -247,10 +279,12 @@ Status Agent::armFaults(const std::shared_ptr<FaultPlan>& plan, bool allowReal) 
   if (closed_) return closedStatus(name_);
   const uint32_t label = capabilities().label;
   if (label != KVSEAM_LABEL_MOCK && !allowReal) {
-    return Status::local(KVSEAM_FAULTS_REFUSED, "faults are armed, but backend '" + std::string((*backend_)->name) +
-                                                    "' moves real traffic; set KVSEAM_FAULTS_ALLOW_REAL=1 if that is meant");
+    return Status::local(KVSEAM_FAULTS_REFUSED,
+                         "faults are armed, but backend '" + std::string((*backend_)->name) +
+                             "' moves real traffic; set KVSEAM_FAULTS_ALLOW_REAL=1 if that is meant");
   }
-  if (!progress_->armFaults(plan)) return Status::local(KVSEAM_QUEUE_FULL, "too many changes of faults are waiting; try again");
+  if (!progress_->armFaults(plan))
+    return Status::local(KVSEAM_QUEUE_FULL, "too many changes of faults are waiting; try again");
   backend_->faults().armMemory(plan);
   return {};
 }
@@ -258,14 +292,16 @@ Status Agent::armFaults(const std::shared_ptr<FaultPlan>& plan, bool allowReal) 
 Status Agent::disarmFaults(const std::shared_ptr<FaultPlan>& plan) {
   if (closed_) return {};
   backend_->faults().disarmMemory(plan);
-  if (!progress_->disarmFaults(plan)) return Status::local(KVSEAM_QUEUE_FULL, "too many changes of faults are waiting; try again");
+  if (!progress_->disarmFaults(plan))
+    return Status::local(KVSEAM_QUEUE_FULL, "too many changes of faults are waiting; try again");
   return {};
 }
 
 Status Agent::takeSlot(uint32_t* slot) {
   if (freeSlots_.empty()) {
-    return Status::local(KVSEAM_QUEUE_FULL, std::to_string(options_.progress.maxTransfers) +
-                                                " transfers are in flight or not yet quiesced; wait for some or raise maxTransfers");
+    return Status::local(KVSEAM_QUEUE_FULL,
+                         std::to_string(options_.progress.maxTransfers) +
+                             " transfers are in flight or not yet quiesced; wait for some or raise maxTransfers");
   }
   *slot = freeSlots_.back();
   return {};
@@ -280,18 +316,23 @@ Status Agent::post(PostRequest request, uint64_t* out) {
   const Path* const path = progress_->path(request.path);
   if (path == nullptr) return Status::local(KVSEAM_NO_PATH, "path " + std::to_string(request.path) + " does not exist");
   const Peer& peer = peers_[path->peer];
-  if (peer.gone) return Status(KVSEAM_STALE_EPOCH, KVSEAM_BLAME_peer, "peer '" + peer.name + "' is gone or has restarted; connect to it again");
+  if (peer.gone)
+    return Status(KVSEAM_STALE_EPOCH, KVSEAM_BLAME_peer,
+                  "peer '" + peer.name + "' is gone or has restarted; connect to it again");
   if (request.operation != KVSEAM_OP_READ && request.operation != KVSEAM_OP_WRITE) {
-    return Status::local(KVSEAM_INVALID_ARGUMENT, "operation " + std::to_string(request.operation) + " is neither read nor write");
+    return Status::local(KVSEAM_INVALID_ARGUMENT,
+                         "operation " + std::to_string(request.operation) + " is neither read nor write");
   }
   for (const auto& memory : (*local)->memories()) {
     if (memory->ownerIncarnation() != incarnation_) {
-      return Status::local(KVSEAM_FOREIGN_REGION, "region '" + memory->name() + "' does not belong to agent '" + name_ + "'");
+      return Status::local(KVSEAM_FOREIGN_REGION,
+                           "region '" + memory->name() + "' does not belong to agent '" + name_ + "'");
     }
   }
   for (const auto& memory : (*remote)->memories()) {
     if (memory->ownerIncarnation() != peer.incarnation) {
-      return Status::local(KVSEAM_FOREIGN_REGION, "region '" + memory->name() + "' does not belong to peer '" + peer.name + "'");
+      return Status::local(KVSEAM_FOREIGN_REGION,
+                           "region '" + memory->name() + "' does not belong to peer '" + peer.name + "'");
     }
   }
   if (!(*local)->live() || !(*remote)->live()) {
@@ -301,15 +342,16 @@ Status Agent::post(PostRequest request, uint64_t* out) {
   Status status = DescriptorList::checkPair(**local, **remote, request.first, request.count);
   if (!status.ok()) return status;
   if (request.notify.size() > kControlBytes) {
-    return Status::local(KVSEAM_INVALID_ARGUMENT, "a notification has " + std::to_string(request.notify.size()) + " bytes and the limit is " +
-                                                      std::to_string(kControlBytes));
+    return Status::local(KVSEAM_INVALID_ARGUMENT, "a notification has " + std::to_string(request.notify.size()) +
+                                                      " bytes and the limit is " + std::to_string(kControlBytes));
   }
   uint32_t slot = 0;
   status = takeSlot(&slot);
   if (!status.ok()) return status;
   const uint64_t bytes = (*local)->rangeBytes(request.first, request.count);
   uint32_t workload = 0;
-  status = permits_->redeem(request.permit, path->key, request.operation, bytes, nowNs(), &workload);
+  const int64_t submittedNs = request.submittedNs != 0 ? request.submittedNs : nowNs();
+  status = permits_->redeem(request.permit, path->key, request.operation, bytes, submittedNs, &workload);
   if (!status.ok()) return status;
 
   Transfer& transfer = progress_->transfer(slot);
@@ -322,10 +364,10 @@ Status Agent::post(PostRequest request, uint64_t* out) {
   transfer.count = request.count;
   transfer.bytes = bytes;
   transfer.deadlineNs = request.deadlineNs;
-  transfer.notify = std::move(request.notify);
+  if (!request.notify.empty() || !transfer.notify.empty()) transfer.notify = std::move(request.notify);
   for (const auto& memory : transfer.local->memories()) memory->enter();
   for (const auto& memory : transfer.remote->memories()) memory->enter();
-  *out = launch(slot);
+  *out = launch(slot, submittedNs);
   return {};
 }
 
@@ -334,8 +376,8 @@ Status Agent::notify(uint32_t pathIndex, std::string payload, int64_t deadlineNs
   const Path* const path = progress_->path(pathIndex);
   if (path == nullptr) return Status::local(KVSEAM_NO_PATH, "path " + std::to_string(pathIndex) + " does not exist");
   if (payload.empty() || payload.size() > kControlBytes) {
-    return Status::local(KVSEAM_INVALID_ARGUMENT, "a notification has " + std::to_string(payload.size()) + " bytes; allowed are 1 to " +
-                                                      std::to_string(kControlBytes));
+    return Status::local(KVSEAM_INVALID_ARGUMENT, "a notification has " + std::to_string(payload.size()) +
+                                                      " bytes; allowed are 1 to " + std::to_string(kControlBytes));
   }
   uint32_t slot = 0;
   const Status status = takeSlot(&slot);
@@ -347,11 +389,11 @@ Status Agent::notify(uint32_t pathIndex, std::string payload, int64_t deadlineNs
   transfer.first = transfer.count = transfer.bytes = 0;
   transfer.deadlineNs = deadlineNs;
   transfer.notify = std::move(payload);
-  *out = launch(slot);
+  *out = launch(slot, nowNs());
   return {};
 }
 
-uint64_t Agent::launch(uint32_t slot) {
+uint64_t Agent::launch(uint32_t slot, int64_t submittedNs) {
   freeSlots_.pop_back();
   Transfer& transfer = progress_->transfer(slot);
   if (++transfer.generation == 0) transfer.generation = 1;
@@ -360,7 +402,7 @@ uint64_t Agent::launch(uint32_t slot) {
   transfer.cancelAsked = false;
   transfer.quarantined = false;
   transfer.postedNs = 0;
-  transfer.submittedNs = nowNs();
+  transfer.submittedNs = submittedNs;
   const uint64_t handle = uint64_t{transfer.generation} << kSlotBits | slot;
   progress_->submit(slot);
   return handle;
@@ -397,7 +439,8 @@ uint32_t Agent::drain(CompletionRecord* out, uint32_t max) {
 
 bool Agent::popEvent(EngineEvent* out) {
   if (!progress_->popEvent(out)) return false;
-  const bool failed = out->kind == EngineEvent::Kind::kPeerDown || (out->kind == EngineEvent::Kind::kConnected && !out->status.ok());
+  const bool failed =
+      out->kind == EngineEvent::Kind::kPeerDown || (out->kind == EngineEvent::Kind::kConnected && !out->status.ok());
   if (failed) dropPeer(out->peer);
   return true;
 }
@@ -413,11 +456,15 @@ Status Agent::close(int64_t graceNs) {
   for (Peer& peer : peers_) {
     for (const auto& region : peer.regions) region->drop();
     peer.regions.clear();
+    peer.probeMemory.reset();
     peer.gone = true;
   }
+  if (probeMemory_ != nullptr) probeMemory_->withdrawNow();
+  probeMemory_.reset();
   if (!ended) {
     progress_->detachWake();
-    return Status::local(KVSEAM_TIMEOUT, "the progress thread of agent '" + name_ + "' is stuck inside its backend and was left behind with its memory");
+    return Status::local(KVSEAM_TIMEOUT, "the progress thread of agent '" + name_ +
+                                             "' is stuck inside its backend and was left behind with its memory");
   }
   return {};
 }

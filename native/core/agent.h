@@ -33,6 +33,19 @@ struct PostRequest {
   uint64_t count = 0;
   int64_t deadlineNs = 0;
   std::string notify;
+  int64_t submittedNs = 0;  // the caller's own reading of the clock, so that one serves the whole call; 0: read here
+};
+
+struct ProbeRequest {
+  uint64_t permit = 0;  // a probe permit for `count` + 1 times `bytes`: cold memory is warmed up by one more operation
+  uint32_t path = 0;
+  ProbeKind kind = ProbeKind::kRtt;
+  bool inbound = false;  // the path leads to this agent
+  uint64_t bytes = 0;
+  uint32_t count = 0;
+  uint32_t window = 1;
+  int64_t timeoutNs = 0;  // of one operation
+  int64_t deadlineNs = 0;
 };
 
 class Agent {
@@ -60,7 +73,7 @@ class Agent {
   const std::shared_ptr<DescriptorList>* list(uint64_t handle) const { return lists_.find(handle); }
   void releaseList(uint64_t handle) { lists_.remove(handle); }
 
-  Status exportMetadata(std::string* out) const;
+  Status exportMetadata(std::string* out);
   /** Reads a peer's metadata, imports its regions and starts the handshake; the outcome comes as an event. */
   Status connect(const uint8_t* blob, size_t bytes, int64_t deadlineNs, uint32_t* peer);
   struct Peer {
@@ -69,6 +82,9 @@ class Agent {
     std::vector<kvseam_rail> rails;
     std::vector<std::shared_ptr<RemoteRegion>> regions;
     bool gone = false;
+    std::string address;
+    RegionOffer probeOffer;  // no key: the peer offers none
+    std::shared_ptr<ProbeMemory> probeMemory;  // imported by the first probe
   };
   const Peer* peer(uint32_t index) const { return index < peers_.size() ? &peers_[index] : nullptr; }
   /** The peer is dead or replaced: its regions become stale, its paths unusable. */
@@ -90,6 +106,9 @@ class Agent {
   Status cancel(uint64_t transfer);
   /** Until the deadline of what the slot carries, negative when it has passed; for slots that are in flight. */
   int64_t remainingNs(uint32_t slot, int64_t nowNs) const { return progress_->transfer(slot).deadlineNs - nowNs; }
+  /** Refuses without a probe permit. The one end of the series comes as an event of kind kProbed with this number. */
+  Status probe(const ProbeRequest& request, uint64_t* series);
+  void cancelProbe(uint64_t series) { progress_->cancelSeries(series); }
   /** Copies up to `max` records; a record with kQuiescedFlag ends the life of its slot. */
   uint32_t drain(CompletionRecord* out, uint32_t max);
   bool popEvent(EngineEvent* out);
@@ -108,7 +127,9 @@ class Agent {
   Agent(std::shared_ptr<BackendHandle> backend, AgentOptions options, std::shared_ptr<PermitBook> permits,
         uint32_t numberInBook, WakeTarget* wake);
   Status takeSlot(uint32_t* slot);
-  uint64_t launch(uint32_t slot);
+  uint64_t launch(uint32_t slot, int64_t submittedNs);
+  Status checkProbe(const ProbeRequest& request) const;
+  Status takeProbeMemory(Peer* peer);
 
   AgentOptions options_;
   std::string name_;
@@ -121,6 +142,8 @@ class Agent {
   HandleTable<Region> regions_;
   HandleTable<DescriptorList> lists_;
   std::vector<Peer> peers_;
+  std::shared_ptr<ProbeMemory> probeMemory_;
+  uint64_t nextProbe_ = 1;
   std::vector<uint32_t> freeSlots_;
   std::vector<uint32_t> cancellable_;  // by slot: generation that may still be cancelled, once; 0 none
   uint64_t nextSerial_ = 1;

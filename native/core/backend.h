@@ -56,6 +56,11 @@ typedef struct kvseam_status {
 } kvseam_status;
 
 typedef enum kvseam_op_kind { KVSEAM_OP_READ = 1, KVSEAM_OP_WRITE = 2, KVSEAM_OP_NOTIFY = 4 } kvseam_op_kind;
+// A probe is an ordinary operation for a backend; only who keeps figures or injects faults tells it from a payload.
+typedef enum kvseam_op_flag {
+  KVSEAM_OP_FLAG_PROBE = 1,    // a measurement made for its own sake, over memory of its own
+  KVSEAM_OP_FLAG_INBOUND = 2,  // of a probe: the probed path leads to this agent, whichever way these bytes go
+} kvseam_op_flag;
 typedef enum kvseam_label { KVSEAM_LABEL_MOCK = 0, KVSEAM_LABEL_EMULATED = 1, KVSEAM_LABEL_REAL = 2 } kvseam_label;
 typedef enum kvseam_memory_kind { KVSEAM_MEMORY_HOST = 1, KVSEAM_MEMORY_NEURON = 2 } kvseam_memory_kind;
 
@@ -133,6 +138,7 @@ typedef struct kvseam_op {
   int64_t deadline_ns;  // CLOCK_MONOTONIC; a hint, the engine enforces it
   uint32_t path;        // the engine's number of the path, for whoever keeps figures by path
   uint32_t workload;    // class of the request as a number; 0: not told
+  uint32_t flags;       // kvseam_op_flag bits
 } kvseam_op;
 
 typedef enum kvseam_event_kind {

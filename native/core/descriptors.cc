@@ -2,6 +2,7 @@
 #include "descriptors.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <string>
 
 namespace kvseam {
@@ -10,12 +11,20 @@ namespace {
 
 constexpr double kMaxExact = 9007199254740992.0;  // 2^53: above it a JavaScript number skips integers
 
-bool wholeNumber(double value) { return value >= 0 && value <= kMaxExact && value == static_cast<double>(static_cast<uint64_t>(value)); }
+bool wholeNumber(double value) {
+  return value >= 0 && value <= kMaxExact && value == static_cast<double>(static_cast<uint64_t>(value));
+}
+
+std::string asText(double value) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%.17g", value);
+  return text;
+}
 
 Status tooMany(uint64_t count) {
-  return Status::local(KVSEAM_INVALID_DESCRIPTOR,
-                       std::to_string(count) + " descriptors; a list holds at most " +
-                           std::to_string(DescriptorList::kMaxDescriptors) + ", so split the transfer");
+  return Status::local(KVSEAM_INVALID_DESCRIPTOR, std::to_string(count) + " descriptors; a list holds at most " +
+                                                      std::to_string(DescriptorList::kMaxDescriptors) +
+                                                      ", so split the transfer");
 }
 
 Status tooLarge() {
@@ -27,19 +36,21 @@ Status tooLarge() {
 Status DescriptorList::fromBlocks(std::shared_ptr<Memory> memory, const BlockLayout& layout, const uint32_t* ids,
                                   uint64_t count, std::shared_ptr<DescriptorList>* out) {
   const uint64_t regionBytes = memory->bytes();
-  if (layout.blockBytes == 0) return Status::local(KVSEAM_INVALID_DESCRIPTOR, "blockBytes is 0; a block has at least 1 byte");
+  if (layout.blockBytes == 0)
+    return Status::local(KVSEAM_INVALID_DESCRIPTOR, "blockBytes is 0; a block has at least 1 byte");
   if (layout.parts == 0) return Status::local(KVSEAM_INVALID_DESCRIPTOR, "parts is 0; a layout has at least 1 part");
   if (count > kMaxDescriptors || count * layout.parts > kMaxDescriptors) return tooMany(count * layout.parts);
   if (layout.baseOffset > regionBytes) {
-    return Status::local(KVSEAM_OUT_OF_BOUNDS, "baseOffset " + std::to_string(layout.baseOffset) + " lies outside region '" +
-                                                   memory->name() + "' of " + std::to_string(regionBytes) + " bytes");
+    return Status::local(KVSEAM_OUT_OF_BOUNDS, "baseOffset " + std::to_string(layout.baseOffset) +
+                                                   " lies outside region '" + memory->name() + "' of " +
+                                                   std::to_string(regionBytes) + " bytes");
   }
   const uint64_t room = regionBytes - layout.baseOffset;
   const uint64_t partBytes = layout.parts == 1 ? room : layout.strideBytes;
   if (layout.parts > 1 && (layout.strideBytes == 0 || layout.strideBytes > room / layout.parts)) {
-    return Status::local(KVSEAM_OUT_OF_BOUNDS, std::to_string(layout.parts) + " parts of " + std::to_string(layout.strideBytes) +
-                                                   " bytes do not fit the " + std::to_string(room) + " bytes of region '" +
-                                                   memory->name() + "'");
+    return Status::local(KVSEAM_OUT_OF_BOUNDS, std::to_string(layout.parts) + " parts of " +
+                                                   std::to_string(layout.strideBytes) + " bytes do not fit the " +
+                                                   std::to_string(room) + " bytes of region '" + memory->name() + "'");
   }
   const uint64_t blocksInPart = partBytes / layout.blockBytes;
   uint64_t highest = 0;
@@ -52,9 +63,10 @@ Status DescriptorList::fromBlocks(std::shared_ptr<Memory> memory, const BlockLay
       highest = top;
     }
     if (highest >= blocksInPart) {
-      return Status::local(KVSEAM_OUT_OF_BOUNDS, "block id " + std::to_string(highest) + " is outside region '" + memory->name() +
-                                                     "', which has " + std::to_string(blocksInPart) + " blocks of " +
-                                                     std::to_string(layout.blockBytes) + " bytes (ids 0.." +
+      return Status::local(KVSEAM_OUT_OF_BOUNDS, "block id " + std::to_string(highest) + " is outside region '" +
+                                                     memory->name() + "', which has " + std::to_string(blocksInPart) +
+                                                     " blocks of " + std::to_string(layout.blockBytes) +
+                                                     " bytes (ids 0.." +
                                                      std::to_string(blocksInPart == 0 ? 0 : blocksInPart - 1) + ")");
     }
   }
@@ -83,30 +95,34 @@ Status DescriptorList::fromRuns(std::shared_ptr<Memory> memory, const double* of
   const uint64_t regionBytes = memory->bytes();
   auto list = std::make_shared<DescriptorList>();
   list->offsets_.resize(count);
-  list->lengths_.resize(count);
-  bool uniform = count != 0;
+  // Lengths are mostly all the same, and are then one number; a first odd one writes down those before it.
+  const uint64_t usual = count != 0 && wholeNumber(lengths[0]) ? static_cast<uint64_t>(lengths[0]) : 0;
+  bool uniform = usual != 0;  // a list of empty descriptors says so one by one
   for (uint64_t i = 0; i < count; ++i) {
     if (!wholeNumber(offsets[i]) || !wholeNumber(lengths[i])) {
-      return Status::local(KVSEAM_OUT_OF_BOUNDS, "descriptor " + std::to_string(i) +
-                                                     " has an offset or length that is not a whole number from 0 to 2^53");
+      return Status::local(KVSEAM_OUT_OF_BOUNDS, "descriptor " + std::to_string(i) + " has offset " + asText(offsets[i]) +
+                                                     " and length " + asText(lengths[i]) +
+                                                     "; both must be whole numbers from 0 to 2^53");
     }
     const auto offset = static_cast<uint64_t>(offsets[i]);
     const auto length = static_cast<uint64_t>(lengths[i]);
     if (!(length <= regionBytes && offset <= regionBytes - length)) {
-      return Status::local(KVSEAM_OUT_OF_BOUNDS, "descriptor " + std::to_string(i) + " (offset " + std::to_string(offset) +
-                                                     ", length " + std::to_string(length) + ") ends outside region '" +
-                                                     memory->name() + "' of " + std::to_string(regionBytes) + " bytes");
+      return Status::local(KVSEAM_OUT_OF_BOUNDS, "descriptor " + std::to_string(i) + " (offset " +
+                                                     std::to_string(offset) + ", length " + std::to_string(length) +
+                                                     ") ends outside region '" + memory->name() + "' of " +
+                                                     std::to_string(regionBytes) + " bytes");
     }
     list->offsets_[i] = offset;
-    list->lengths_[i] = length;
+    if (uniform && length != usual) {
+      uniform = false;
+      list->lengths_.reserve(count);
+      list->lengths_.assign(i, usual);
+    }
+    if (!uniform) list->lengths_.push_back(length);
     if (length > kMaxBytes - list->totalBytes_) return tooLarge();
     list->totalBytes_ += length;
-    uniform = uniform && length != 0 && length == list->lengths_[0];
   }
-  if (uniform) {
-    list->uniformBytes_ = list->lengths_[0];
-    list->lengths_ = {};
-  }
+  if (uniform) list->uniformBytes_ = usual;
   list->memories_.push_back(std::move(memory));
   *out = std::move(list);
   return {};
@@ -126,7 +142,8 @@ Status DescriptorList::join(const std::vector<std::shared_ptr<DescriptorList>>& 
   joined->offsets_.reserve(total);
   joined->owner_.reserve(total);
   bool uniform = !lists.empty();
-  for (const auto& list : lists) uniform = uniform && list->uniformBytes_ != 0 && list->uniformBytes_ == lists[0]->uniformBytes_;
+  for (const auto& list : lists)
+    uniform = uniform && list->uniformBytes_ != 0 && list->uniformBytes_ == lists[0]->uniformBytes_;
   for (const auto& list : lists) {
     std::vector<uint32_t> owners;
     for (const auto& memory : list->memories_) {
@@ -169,16 +186,19 @@ bool DescriptorList::live() const {
 
 Status DescriptorList::checkPair(const DescriptorList& local, const DescriptorList& remote, uint64_t first,
                                  uint64_t count) {
-  if (first > local.count() || count > local.count() - first || first > remote.count() || count > remote.count() - first) {
-    return Status::local(KVSEAM_OUT_OF_BOUNDS, "range of " + std::to_string(count) + " descriptors from " + std::to_string(first) +
-                                                   " is outside the lists of " + std::to_string(local.count()) + " and " +
+  if (first > local.count() || count > local.count() - first || first > remote.count() ||
+      count > remote.count() - first) {
+    return Status::local(KVSEAM_OUT_OF_BOUNDS, "range of " + std::to_string(count) + " descriptors from " +
+                                                   std::to_string(first) + " is outside the lists of " +
+                                                   std::to_string(local.count()) + " and " +
                                                    std::to_string(remote.count()));
   }
   if (local.uniformBytes_ != 0 && local.uniformBytes_ == remote.uniformBytes_) return {};
   for (uint64_t i = first; i < first + count; ++i) {
     if (local.length(i) != remote.length(i)) {
-      return Status::local(KVSEAM_INVALID_DESCRIPTOR, "descriptor " + std::to_string(i) + " has " + std::to_string(local.length(i)) +
-                                                          " bytes here and " + std::to_string(remote.length(i)) +
+      return Status::local(KVSEAM_INVALID_DESCRIPTOR, "descriptor " + std::to_string(i) + " has " +
+                                                          std::to_string(local.length(i)) + " bytes here and " +
+                                                          std::to_string(remote.length(i)) +
                                                           " at the peer; source and destination must match one by one");
     }
   }

@@ -20,7 +20,8 @@ struct BlockLayout {
   uint64_t blockBytes = 0;
 };
 
-class DescriptorList {
+// A line of its own: the owner counts shares beside it for every transfer while the progress thread reads it.
+class alignas(64) DescriptorList {
  public:
   static constexpr uint64_t kMaxDescriptors = uint64_t{1} << 22;
   // Of one list, also when blocks repeat: a sum that wrapped around would fit any permit.

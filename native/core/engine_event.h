@@ -5,22 +5,25 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <utility>
 
+#include "probe.h"
 #include "status.h"
 
 namespace kvseam {
 
 struct EngineEvent {
-  enum class Kind : uint32_t { kConnected = 1, kPeerDown = 2, kNotification = 3, kFault = 4 };  // kFault: look at the log of firings
+  enum class Kind : uint32_t { kConnected = 1, kPeerDown = 2, kNotification = 3, kFault = 4, kProbed = 5 };  // kFault: look at the log of firings
   Kind kind = Kind::kNotification;
   uint32_t peer = 0;
   Status status;
   std::string name;  // of the sender, for a notification
   uint64_t incarnation = 0;
   std::string data;
+  std::shared_ptr<ProbeSeries> probe = nullptr;  // of kProbed
 };
 
 class EventQueue {

@@ -24,6 +24,15 @@ FaultOp opOf(uint32_t kind) {
   return kind == KVSEAM_OP_READ ? FaultOp::op_read : kind == KVSEAM_OP_WRITE ? FaultOp::op_write : FaultOp::op_notify;
 }
 
+/** The operation that rules know it by: a probe is one of its own, whichever way its bytes go. */
+FaultOp opOf(const kvseam_op& op) { return (op.flags & KVSEAM_OP_FLAG_PROBE) != 0 ? FaultOp::op_probe : opOf(op.kind); }
+
+/** The direction after which its path is named. */
+FaultOp directionOf(const kvseam_op& op) {
+  if ((op.flags & KVSEAM_OP_FLAG_PROBE) == 0) return opOf(op.kind);
+  return (op.flags & KVSEAM_OP_FLAG_INBOUND) != 0 ? FaultOp::op_read : FaultOp::op_write;
+}
+
 /** Keeps the calling thread in here, as a library call that hangs would; ends early when every plan is disarmed. */
 void hold(const std::vector<FaultJudge>& judges, int64_t ns) {
   const int64_t untilNs = nowNs() + ns;
@@ -133,8 +142,8 @@ kvseam_status FaultBackend::post(const kvseam_op& op) {
     return Status().toC();
   }
   if (judges_.empty()) return inner_->post(innerSelf_, &op);
-  const FaultSubject& subject = subjectOfPath(op.path, opOf(op.kind));
-  FaultVerdict verdict = judge(subject, opOf(op.kind), &op, now);
+  const FaultSubject& subject = subjectOfPath(op.path, directionOf(op));
+  FaultVerdict verdict = judge(subject, opOf(op), &op, now);
   if (verdict.terminal != nullptr && verdict.terminal->kind == FaultActionKind::kEagain) {
     const uint64_t left = verdict.terminal->amount;
     verdict.terminal = nullptr;

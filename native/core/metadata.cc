@@ -79,6 +79,8 @@ bool validName(const std::string& name) {
   return true;
 }
 
+bool reservedName(const std::string& name) { return name.starts_with("kvseam."); }
+
 Status Metadata::write(std::string* out) const {
   out->clear();
   put<uint32_t>(out, kMagic);

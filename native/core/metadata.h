@@ -41,6 +41,8 @@ struct Metadata {
 
 /** Names that cross process borders: 1 to 63 of A-Z a-z 0-9 . _ : @ - so that they are safe in paths and logs. */
 bool validName(const std::string& name);
+/** Region names that the engine keeps for itself: those that begin with `kvseam.`. */
+bool reservedName(const std::string& name);
 
 }  // namespace kvseam
 #endif  // KVSEAM_CORE_METADATA_H_

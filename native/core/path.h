@@ -4,9 +4,11 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 
 #include "backend.h"
 #include "histogram.h"
+#include "probe.h"
 
 namespace kvseam {
 
@@ -23,6 +25,10 @@ struct Path {
   std::atomic<uint64_t> bytes{0};
   std::atomic<uint64_t> succeeded{0};
   std::atomic<uint64_t> failed{0};
+
+  // Made by the owner's thread before the first probe of the kind; most paths are never probed in all ways.
+  std::unique_ptr<ProbeFigures> probes[kProbeKinds];
+  uint64_t warmBytes[2] = {};  // [0 read, 1 write] largest probe so far; owner's thread only
 
   static uint32_t operationIndex(uint32_t operation) { return operation == KVSEAM_OP_WRITE ? 1 : 0; }
 };

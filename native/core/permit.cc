@@ -37,7 +37,7 @@ uint64_t PermitBook::mint(const PermitTerms& terms, int64_t nowNs) {
   slot.permit = nonce << kSlotBits | index;
   slot.epoch = epoch_;
   slot.terms = terms;
-  ++counters_.minted;
+  ++(terms.operations == kProbePermit ? counters_.probesMinted : counters_.minted);
   return slot.permit;
 }
 
@@ -62,15 +62,16 @@ Status PermitBook::redeem(uint64_t permit, uint64_t path, uint32_t operation, ui
   }
   if ((slot.terms.operations & operation) == 0) {
     ++counters_.refused;
-    return refuse(operation == KVSEAM_OP_READ ? "the permit does not cover a read" : "the permit does not cover a write");
+    return refuse(std::string("the permit does not cover a ") +
+                  (operation == kProbePermit ? "probe" : operation == KVSEAM_OP_READ ? "read" : "write"));
   }
   if (bytes > slot.terms.maxBytes) {
     ++counters_.refused;
-    return refuse("the permit covers " + std::to_string(slot.terms.maxBytes) + " bytes and the transfer has " + std::to_string(bytes));
+    return refuse("the permit covers " + std::to_string(slot.terms.maxBytes) + " bytes and " + (operation == kProbePermit ? "the probe" : "the transfer") + " has " + std::to_string(bytes));
   }
   if (workload != nullptr) *workload = slot.terms.workload;
   release(index);
-  ++counters_.redeemed;
+  ++(operation == kProbePermit ? counters_.probesRedeemed : counters_.redeemed);
   return {};
 }
 

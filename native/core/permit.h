@@ -10,17 +10,22 @@
 
 namespace kvseam {
 
+/** Leave for one series of probes, which move memory of their own; it is no leave to move a user's bytes, nor the reverse. */
+inline constexpr uint32_t kProbePermit = 8;
+
 struct PermitTerms {
   uint64_t path = 0;       // key of the path, unique within the book
-  uint32_t operations = 0; // kvseam_op_kind bits
+  uint32_t operations = 0; // kvseam_op_kind bits, or kProbePermit alone
   uint64_t maxBytes = 0;
   int64_t expiresNs = 0;   // CLOCK_MONOTONIC
   uint32_t workload = 0;   // class of the request as a number (FaultJudge::classHash); 0: not told
 };
 
 struct PermitCounters {
-  uint64_t minted = 0;
-  uint64_t redeemed = 0;
+  uint64_t minted = 0;    // for transfers
+  uint64_t redeemed = 0;  // by transfers
+  uint64_t probesMinted = 0;
+  uint64_t probesRedeemed = 0;
   uint64_t refused = 0;
   uint64_t expired = 0;
   uint64_t revoked = 0;

@@ -22,14 +22,15 @@ namespace kvseam {
 namespace {
 
 constexpr int64_t kForeverNs = std::numeric_limits<int64_t>::max();
-constexpr int64_t kRetryNs = 100'000;          // a refused post is tried again after this, then ever more rarely ...
-constexpr int64_t kMaxRetryNs = 3'200'000;     // ... but at least this often, and at once when something completes
-constexpr int64_t kNoFdPollNs = 200'000;       // back-off of a backend that has nothing to sleep on
-constexpr int64_t kSpinBeforeDueNs = 60'000;   // a sleeping thread wakes tens of microseconds late, so spin the last bit
+constexpr int64_t kRetryNs = 100'000;         // a refused post is tried again after this, then ever more rarely ...
+constexpr int64_t kMaxRetryNs = 3'200'000;    // ... but at least this often, and at once when something completes
+constexpr int64_t kNoFdPollNs = 200'000;      // back-off of a backend that has nothing to sleep on
+constexpr int64_t kSpinBeforeDueNs = 60'000;  // a sleeping thread wakes tens of microseconds late, so spin the last bit
+constexpr int64_t kLastLookNs = 10'000'000;   // at the end, for cancelled transfers to come back
 constexpr uint32_t kEventsAPoll = 256;
 constexpr uint32_t kCommandsALoop = 256;
-constexpr uint32_t kMaxFaultChanges = 64;      // arming and disarming, waiting for the thread
-constexpr uint32_t kMaxConnects = 256;         // waiting for the thread to begin them
+constexpr uint32_t kMaxFaultChanges = 64;  // arming and disarming, waiting for the thread
+constexpr uint32_t kMaxConnects = 256;     // waiting for the thread to begin them
 
 void relax() {
 #if defined(__x86_64__)
@@ -42,7 +43,8 @@ void relax() {
 /** What a device may still write to is never given back: the object that holds it lives as long as the process. */
 void keepForever(std::shared_ptr<Progress> progress) {
   static std::mutex mutex;
-  static auto* const kept = new std::vector<std::shared_ptr<Progress>>;  // leaked on purpose, reachable for leak checkers
+  static auto* const kept =
+      new std::vector<std::shared_ptr<Progress>>;  // leaked on purpose, reachable for leak checkers
   const std::lock_guard<std::mutex> lock(mutex);
   kept->push_back(std::move(progress));
 }
@@ -54,15 +56,17 @@ Progress::Progress(std::shared_ptr<BackendHandle> backend, const ProgressOptions
       options_(options),
       transfers_(options.maxTransfers),
       paths_(options.maxPaths),
-      // Waiting at once for a slot: a submit, its cancel and the late cancel of the transfer before; three records (settled,
-      // quarantined, quiesced). So neither ring can be full.
+      // Waiting at once for a slot: a submit, its cancel and the late cancel of the transfer before; three records
+      // (settled, quarantined, quiesced). So neither ring can be full.
       commands_(size_t{options.maxTransfers} * 3 + 1 + kMaxFaultChanges),
       completions_(size_t{options.maxTransfers} * 3 + 1),
       wake_(wake),
       api_(backend_->faults().innerApi()),
       self_(backend_->faults().innerSelf()),
       wheel_(options.maxTransfers, nowNs()),
-      held_(options.maxTransfers) {}
+      prober_(this),
+      held_(options.maxTransfers),
+      spinNs_(options.spinNs) {}
 
 Progress::~Progress() {
   if (eventFd_ >= 0) ::close(eventFd_);
@@ -70,16 +74,19 @@ Progress::~Progress() {
 
 Status Progress::start(std::shared_ptr<Progress> self) {
   eventFd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (eventFd_ < 0) return Status::local(KVSEAM_NO_MEMORY, "no file descriptor for the progress thread's wake-up; raise `ulimit -n`");
+  if (eventFd_ < 0)
+    return Status::local(KVSEAM_NO_MEMORY, "no file descriptor for the progress thread's wake-up; raise `ulimit -n`");
   try {
-    started_ = true;
-    // Detached, because a thread stuck inside a library must be left behind rather than waited for; stop() waits for
-    // the exit flag with a bound, and `self` keeps this object alive for as long as the thread runs.
-    std::thread([self = std::move(self)]() mutable {
-      if (!self->run()) keepForever(std::move(self));
-    }).detach();
+    // `self` keeps this object alive for as long as the thread runs: one that is stuck inside a library is left behind.
+    thread_ = std::thread([self = std::move(self), exit = exit_]() mutable {
+      const bool quiet = self->run();
+      if (!quiet) keepForever(std::move(self));
+      self.reset();
+      const std::lock_guard<std::mutex> lock(exit->mutex);
+      exit->over = true;
+      exit->signal.notify_all();
+    });
   } catch (const std::system_error& error) {
-    started_ = false;
     return Status::local(KVSEAM_NO_MEMORY, std::string("no progress thread: ") + error.what());
   }
   return {};
@@ -117,6 +124,30 @@ void Progress::disconnect(uint32_t peer) {
     linkCommandsWaiting_.store(static_cast<uint32_t>(linkCommands_.size()), std::memory_order_release);
   }
   wakeThread();
+}
+
+void Progress::probe(std::shared_ptr<ProbeSeries> series) {
+  prober_.start(std::move(series));
+  wakeThread();
+}
+
+void Progress::cancelSeries(uint64_t id) {
+  prober_.cancel(id);
+  wakeThread();
+}
+
+bool Progress::backendPeer(uint32_t peer, uint32_t* out) const {
+  if (peer >= links_.size() || !links_[peer].up) return false;
+  *out = links_[peer].backendPeer;
+  return true;
+}
+
+void Progress::probed(std::shared_ptr<ProbeSeries> series) {
+  EngineEvent event;
+  event.kind = EngineEvent::Kind::kProbed;
+  event.peer = series->peer;
+  event.probe = std::move(series);
+  pushEvent(std::move(event));
 }
 
 bool Progress::changeFaults(FaultChange change) {
@@ -162,14 +193,20 @@ Path* Progress::addPath(uint32_t* index) {
 }
 
 bool Progress::stop(int64_t graceNs) {
-  if (!started_) return true;
+  if (!thread_.joinable()) return true;
   stopByNs_.store(nowNs() + graceNs, std::memory_order_relaxed);
   stopping_.store(true, std::memory_order_release);
   const uint64_t one = 1;
   [[maybe_unused]] const ssize_t written = ::write(eventFd_, &one, sizeof(one));
-  std::unique_lock<std::mutex> lock(exitMutex_);
+  std::unique_lock<std::mutex> lock(exit_->mutex);
   // Beyond the grace the thread only has to leave its loop; longer means that it is stuck inside a library call.
-  return exitSignal_.wait_for(lock, std::chrono::nanoseconds(graceNs) + std::chrono::seconds(1), [this] { return exited_; });
+  const bool over = exit_->signal.wait_for(lock, std::chrono::nanoseconds(graceNs) + std::chrono::seconds(1),
+                                           [this] { return exit_->over; });
+  lock.unlock();
+  // It has let go of everything by now, so joining waits for its last few instructions only: none is left after
+  // close().
+  over ? thread_.join() : thread_.detach();
+  return over;
 }
 
 void Progress::detachWake() {
@@ -191,6 +228,7 @@ bool Progress::run() {
     retryPosts(now, events != 0);
     wheel_.advance(now, [this, now](uint32_t slot) { expire(slot, now); });
     if (connecting_ != 0) expireConnects(now);
+    worked |= prober_.advance(now);
     if (faultsEngaged_) {
       if (backend_->faults().takeNotice()) pushEvent({EngineEvent::Kind::kFault, 0, {}, {}, 0, {}});
       if (backend_->faults().idle()) engageFaults(false);
@@ -202,17 +240,13 @@ bool Progress::run() {
     }
     if (worked) {
       lastWorkNs = now;
-    } else if (now - lastWorkNs < options_.spinNs) {
+    } else if (now - lastWorkNs < spinNs_) {
       relax();
     } else {
       sleep(now);
     }
   }
-  const bool quiet = shutDown();
-  const std::lock_guard<std::mutex> lock(exitMutex_);
-  exited_ = true;
-  exitSignal_.notify_all();
-  return quiet;
+  return shutDown();
 }
 
 // A gap in this loop delays every transfer that was in flight across it; that is our fault, not the path's.
@@ -224,12 +258,13 @@ void Progress::noteLoop(int64_t nowNs) {
   lastLoopNs_.store(nowNs, std::memory_order_relaxed);
 }
 
+// The ring before the links, and all of it: whoever armed faults and then connects means the handshake to meet them.
 bool Progress::takeCommands() {
   const bool links = linkCommandsWaiting_.load(std::memory_order_acquire) != 0;
-  if (links) takeLinkCommands();
+  const size_t most = links ? commands_.capacity() : kCommandsALoop;
   Command command{};
-  uint32_t taken = 0;
-  while (taken < kCommandsALoop && commands_.pop(&command)) {
+  size_t taken = 0;
+  while (taken < most && commands_.pop(&command)) {
     ++taken;
     if (command.kind == Command::kSubmit) {
       begin(command.slot);
@@ -239,6 +274,7 @@ bool Progress::takeCommands() {
       takeFaultChange();
     }
   }
+  if (links) takeLinkCommands();
   return links || taken != 0;
 }
 
@@ -377,12 +413,14 @@ void Progress::beginConnect(const LinkCommand& request) {
 uint32_t Progress::pollBackend() {
   kvseam_event events[kEventsAPoll];
   const uint32_t count = api_->poll(self_, events, kEventsAPoll);
-  if (count != 0) noteLoop(nowNs());  // the backend may have been stuck on the way to these events
+  if (count == 0) return 0;
+  const int64_t now = nowNs();  // of all these events: they had happened when the poll returned
+  noteLoop(now);                // the backend may have been stuck on the way to them
   for (uint32_t i = 0; i < count; ++i) {
     const kvseam_event& event = events[i];
     switch (event.kind) {
       case KVSEAM_EVENT_COMPLETION:
-        onCompletion(event);
+        onCompletion(event, now);
         break;
       case KVSEAM_EVENT_CONNECTED: {
         const auto found = peerOfBackend_.find(event.peer);
@@ -405,7 +443,11 @@ uint32_t Progress::pollBackend() {
                                       backend_->describe(event.backend_code), event.backend_code));
         break;
       case KVSEAM_EVENT_NOTIFICATION:
-        pushEvent({EngineEvent::Kind::kNotification, 0, {}, event.name, event.incarnation,
+        pushEvent({EngineEvent::Kind::kNotification,
+                   0,
+                   {},
+                   event.name,
+                   event.incarnation,
                    std::string(reinterpret_cast<const char*>(event.data), event.data_bytes)});
         break;
       default:
@@ -415,7 +457,11 @@ uint32_t Progress::pollBackend() {
   return count;
 }
 
-void Progress::onCompletion(const kvseam_event& event) {
+void Progress::onCompletion(const kvseam_event& event, int64_t nowNs) {
+  if (Prober::owns(event.token)) {
+    if (!prober_.onCompletion(event)) counters_.duplicateCompletions.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
   const auto slot = static_cast<uint32_t>(event.token);
   if (slot >= transfers_.size() || held_[slot] == 0 || token(slot) != event.token) {
     counters_.duplicateCompletions.fetch_add(1, std::memory_order_relaxed);
@@ -423,7 +469,7 @@ void Progress::onCompletion(const kvseam_event& event) {
   }
   Transfer& transfer = transfers_[slot];
   if (transfer.state == TransferState::kPosted) {
-    settle(slot, event.code, event.blame, event.backend_code, event.bytes, kQuiescedFlag, nowNs());
+    settle(slot, event.code, event.blame, event.backend_code, event.bytes, kQuiescedFlag, nowNs);
   } else if (transfer.state == TransferState::kSettled) {
     counters_.lateCompletions.fetch_add(1, std::memory_order_relaxed);
     counters_.quiesced.fetch_add(1, std::memory_order_relaxed);
@@ -453,6 +499,7 @@ void Progress::onPeerDown(uint32_t backendPeer, const Status& status) {
 
 /** Transfers to a lost peer that the backend has not taken yet would wait for nothing. */
 void Progress::failWaiting(uint32_t peer) {
+  prober_.onPeerDown(peer, nowNs());
   const std::deque<uint32_t> waiting = refused_;
   for (const uint32_t slot : waiting) {
     if (paths_[transfers_[slot].path]->peer != peer) continue;
@@ -494,8 +541,12 @@ void Progress::expireConnects(int64_t nowNs) {
     link.connectDeadlineNs = 0;
     --connecting_;
     api_->disconnect(self_, link.backendPeer);
-    pushEvent({EngineEvent::Kind::kConnected, peer,
-               Status(KVSEAM_TIMEOUT, KVSEAM_BLAME_peer, "the peer did not answer the handshake in time"), {}, 0, {}});
+    pushEvent({EngineEvent::Kind::kConnected,
+               peer,
+               Status(KVSEAM_TIMEOUT, KVSEAM_BLAME_peer, "the peer did not answer the handshake in time"),
+               {},
+               0,
+               {}});
   }
 }
 
@@ -569,16 +620,16 @@ void Progress::wakeOwner() {
 
 void Progress::sleep(int64_t now) {
   sleeping_.exchange(true, std::memory_order_acq_rel);
-  int64_t wakeAt = wheel_.nextNs();
+  int64_t wakeAt = std::min(wheel_.nextNs(), prober_.nextNs());
   if (!refused_.empty()) wakeAt = std::min(wakeAt, retryAtNs_);
   if (connecting_ != 0) wakeAt = std::min(wakeAt, now + 10'000'000);
   int64_t backendAt = kForeverNs;
   const bool busy = api_->arm(self_, &backendAt) != 0;
   const int fd = api_->wait_fd(self_);
-  if (fd < 0 && unquiesced_ != 0) backendAt = std::min(backendAt, now + kNoFdPollNs);
+  if (fd < 0 && (unquiesced_ != 0 || prober_.unquiesced() != 0)) backendAt = std::min(backendAt, now + kNoFdPollNs);
   wakeAt = std::min(wakeAt, backendAt);
-  const bool commanded = !commands_.empty() || linkCommandsWaiting_.load(std::memory_order_acquire) != 0;
-  if (busy || commanded || stopping_.load(std::memory_order_acquire) || backendAt - now < kSpinBeforeDueNs) {
+  const bool commanded = !commands_.empty() || linkCommandsWaiting_.load(std::memory_order_acquire) != 0 || prober_.ordersWaiting();
+  if (busy || commanded || prober_.fresh(now) || stopping_.load(std::memory_order_acquire) || backendAt - now < kSpinBeforeDueNs) {
     sleeping_.exchange(false, std::memory_order_acq_rel);
     return;
   }
@@ -594,7 +645,14 @@ void Progress::sleep(int64_t now) {
   ppoll(fds, fd >= 0 ? 2 : 1, wakeAt == kForeverNs ? nullptr : &timeout, nullptr);
   // An exchange, not a store: the owner's exchange must stay visible to the next one (a store would break the chain).
   sleeping_.exchange(false, std::memory_order_acq_rel);
-  if ((fds[0].revents & POLLIN) != 0) {
+  const bool called = (fds[0].revents & POLLIN) != 0;
+  const int64_t longest = options_.spinNs * kSpinGrowth;
+  if (nowNs() - now > longest) {
+    spinNs_ = options_.spinNs;
+  } else if (called) {
+    spinNs_ = std::min(spinNs_ * 2, longest);
+  }
+  if (called) {
     uint64_t count = 0;
     [[maybe_unused]] const ssize_t got = ::read(eventFd_, &count, sizeof(count));
   }
@@ -616,13 +674,16 @@ bool Progress::shutDown() {
       api_->cancel(self_, token(slot));
     }
   }
-  const int64_t stopBy = stopByNs_.load(std::memory_order_relaxed);
-  while (unquiesced_ != 0 && nowNs() < stopBy) {
+  prober_.close(nowNs());
+  // Even without any grace, what the backend lets go of when asked is waited for: the alternative is to pin it for
+  // ever.
+  const int64_t stopBy = std::max(stopByNs_.load(std::memory_order_relaxed), nowNs() + kLastLookNs);
+  while ((unquiesced_ != 0 || prober_.unquiesced() != 0) && nowNs() < stopBy) {
     if (pollBackend() == 0) std::this_thread::sleep_for(std::chrono::microseconds(50));
   }
   const Status closed(api_->close(self_, std::max(stopBy, nowNs() + 100'000'000)));
   wakeOwner();
-  return unquiesced_ == 0 && closed.ok();
+  return unquiesced_ == 0 && prober_.unquiesced() == 0 && closed.ok();
 }
 
 }  // namespace kvseam

@@ -10,12 +10,14 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <unordered_map>
 #include <vector>
 
 #include "backend_handle.h"
 #include "engine_event.h"
 #include "path.h"
+#include "prober.h"
 #include "spsc_ring.h"
 #include "timer_wheel.h"
 #include "transfer.h"
@@ -32,11 +34,11 @@ class WakeTarget {
 };
 
 struct ProgressOptions {
-  uint32_t maxTransfers = 4096;                  // slots: transfers submitted and not yet quiesced
+  uint32_t maxTransfers = 4096;  // slots: transfers submitted and not yet quiesced
   uint32_t maxPaths = 4096;
-  int64_t spinNs = 20'000;                       // polls this long after the last work before it sleeps
-  int64_t quiesceGraceNs = 2'000'000'000;        // settled but not quiesced for longer: quarantined
-  bool wakePerCompletion = false;                // measurement only: the design that this engine does not use
+  int64_t spinNs = 20'000;                 // polls this long after the last work before it sleeps; see kSpinGrowth
+  int64_t quiesceGraceNs = 2'000'000'000;  // settled but not quiesced for longer: quarantined
+  bool wakePerCompletion = false;          // measurement only: the design that this engine does not use
 };
 
 struct ProgressCounters {
@@ -48,12 +50,15 @@ struct ProgressCounters {
   std::atomic<uint64_t> quarantined{0};  // now held back, not a sum
   std::atomic<uint64_t> wakes{0};
   std::atomic<uint64_t> sleeps{0};
-  std::atomic<uint64_t> stalls{0};       // gaps of this thread above kStallNs
+  std::atomic<uint64_t> stalls{0};  // gaps of this thread above kStallNs
 };
 
-class Progress {
+class Progress : private ProbePort {
  public:
   static constexpr int64_t kStallNs = 20'000'000;
+  // A submit that ends a sleep shorter than this many spins doubles the spin up to it; a longer sleep resets it. Owner
+  // and thread that put each other to sleep at every turn pay two wake-ups of tens of microseconds for nothing.
+  static constexpr int64_t kSpinGrowth = 8;
 
   Progress(std::shared_ptr<BackendHandle> backend, const ProgressOptions& options, WakeTarget* wake);
   ~Progress();
@@ -67,6 +72,12 @@ class Progress {
   /** At most once for each submit: the ring has room for no more. */
   void cancel(uint32_t slot, uint32_t generation) { send({Command::kCancel, slot, generation}); }
   /** False when kMaxConnects wait already. */
+  bool probeRoom() const { return prober_.room(); }
+  /** The end comes as an event. */
+  void probe(std::shared_ptr<ProbeSeries> series);
+  void cancelSeries(uint64_t id);
+  uint64_t probesPosted() const { return prober_.posted(); }
+  uint32_t probesUnquiesced() const { return prober_.unquiesced(); }
   bool connect(uint32_t peer, const std::string& name, uint64_t incarnation, const std::string& address,
                int64_t deadlineNs);
   void disconnect(uint32_t peer);
@@ -85,12 +96,14 @@ class Progress {
   bool popCompletion(CompletionRecord* out) { return completions_.pop(out); }
   bool popEvent(EngineEvent* out) { return events_.pop(out); }
   bool eventsPending() const { return events_.pending(); }
-  /** Stops the thread: everything in flight settles as CLOSED. False when it did not end in time and was left behind. */
+  /** Stops the thread: everything in flight settles as CLOSED. False when it did not end in time and was left behind.
+   */
   bool stop(int64_t graceNs);
   /** Leaves the thread without the owner to wake; the owner may go away afterwards. */
   void detachWake();
   const ProgressCounters& counters() const { return counters_; }
-  /** How long the thread has been inside one turn of its loop; 0 while it sleeps. Long: it is stuck inside the backend. */
+  /** How long the thread has been inside one turn of its loop; 0 while it sleeps. Long: it is stuck inside the backend.
+   */
   int64_t lagNs(int64_t nowNs) const {
     if (sleeping_.load(std::memory_order_acquire)) return 0;
     const int64_t last = lastLoopNs_.load(std::memory_order_relaxed);
@@ -142,11 +155,16 @@ class Progress {
   void abort(uint32_t slot, uint32_t generation);
   void beginConnect(const LinkCommand& request);
   uint32_t pollBackend();
-  void onCompletion(const kvseam_event& event);
+  void onCompletion(const kvseam_event& event, int64_t nowNs);
   void onPeerDown(uint32_t backendPeer, const Status& status);
   void failWaiting(uint32_t peer);
   void expire(uint32_t slot, int64_t nowNs);
   void expireConnects(int64_t nowNs);
+  kvseam_status postProbe(const kvseam_op& op) override { return api_->post(self_, &op); }
+  void cancelProbe(uint64_t probeToken) override { api_->cancel(self_, probeToken); }
+  bool backendPeer(uint32_t peer, uint32_t* out) const override;
+  int64_t stallEndNs() const override { return lastStallEndNs_; }
+  void probed(std::shared_ptr<ProbeSeries> series) override;
   void settle(uint32_t slot, int32_t code, int32_t blame, int64_t backendCode, uint64_t bytes, uint32_t flags,
               int64_t nowNs);
   void pushRecord(const CompletionRecord& record);
@@ -168,17 +186,19 @@ class Progress {
   std::deque<LinkCommand> linkCommands_;
   std::atomic<uint32_t> linkCommandsWaiting_{0};
   std::mutex faultMutex_;
-  std::deque<FaultChange> faultChanges_;  // one for each kFaults in the ring, which keeps them in order with the submits
+  std::deque<FaultChange>
+      faultChanges_;  // one for each kFaults in the ring, which keeps them in order with the submits
   EventQueue events_;
   ProgressCounters counters_;
 
   std::mutex wakeMutex_;  // only against detachWake()
   WakeTarget* wake_;
   std::atomic<bool> wakePending_{false};
-  std::atomic<bool> sleeping_{false};
+  // The owner writes this at every submit and the thread the next line's at every turn: together they would bounce.
+  alignas(64) std::atomic<bool> sleeping_{false};
   std::atomic<bool> stopping_{false};
   std::atomic<int64_t> stopByNs_{0};
-  std::atomic<int64_t> lastLoopNs_{0};  // written by the progress thread at every turn of its loop
+  alignas(64) std::atomic<int64_t> lastLoopNs_{0};  // written by the progress thread at every turn of its loop
   int eventFd_ = -1;
 
   // Progress thread only.
@@ -186,24 +206,30 @@ class Progress {
   kvseam_backend* self_;
   bool faultsEngaged_ = false;
   TimerWheel wheel_;
-  // Generation of a slot from the moment its submit is taken until it has quiesced, else 0. A late cancel or a duplicate
-  // completion is told by this: the slot itself belongs to the owner again and must not even be read.
+  Prober prober_;
+  // Generation of a slot from the moment its submit is taken until it has quiesced, else 0. A late cancel or a
+  // duplicate completion is told by this: the slot itself belongs to the owner again and must not even be read.
   std::vector<uint32_t> held_;
   std::vector<PeerLink> links_;
   std::unordered_map<uint32_t, uint32_t> peerOfBackend_;
-  std::deque<uint32_t> refused_;  // the backend's queue was full; posted again when it moves
+  std::deque<uint32_t> refused_;                          // the backend's queue was full; posted again when it moves
   std::unordered_map<uint32_t, uint32_t> refusedOnPath_;  // a full path must not hold up the others
   int64_t retryAtNs_ = 0;
   int64_t retryDelayNs_ = 0;
   uint32_t connecting_ = 0;
   uint32_t unquiesced_ = 0;
   int64_t lastStallEndNs_ = 0;
+  int64_t spinNs_;  // now; from options_.spinNs to kSpinGrowth times that
   bool wakeNeeded_ = false;
 
-  std::mutex exitMutex_;
-  std::condition_variable exitSignal_;
-  bool started_ = false;
-  bool exited_ = false;
+  /** Outlives this object, so that the thread can say that it is over when it has let go of it. */
+  struct Exit {
+    std::mutex mutex;
+    std::condition_variable signal;
+    bool over = false;
+  };
+  const std::shared_ptr<Exit> exit_ = std::make_shared<Exit>();
+  std::thread thread_;  // owner's
 };
 
 }  // namespace kvseam

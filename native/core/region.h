@@ -46,7 +46,8 @@ class Memory {
   std::string name_;
   uint64_t owner_;
   std::atomic<bool> live_{true};
-  std::atomic<uint32_t> inFlight_{0};
+  alignas(64) std::atomic<uint32_t> inFlight_{
+      0};  // written by the owner for every transfer; the progress thread reads the rest
 };
 
 /** Memory of this process. */

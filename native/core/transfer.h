@@ -13,14 +13,15 @@
 namespace kvseam {
 
 enum class TransferState : uint8_t {
-  kFree,       // owner: JavaScript thread
-  kQueued,     // owner from here to kQuiesced: progress thread
-  kPosted,     // the backend has it
-  kSettled,    // outcome delivered, the backend may still touch the memory
-  kQuiesced,   // over; the slot goes back once JavaScript has read the record
+  kFree,      // owner: JavaScript thread
+  kQueued,    // owner from here to kQuiesced: progress thread
+  kPosted,    // the backend has it
+  kSettled,   // outcome delivered, the backend may still touch the memory
+  kQuiesced,  // over; the slot goes back once JavaScript has read the record
 };
 
-struct Transfer {
+// Neighbours belong to different threads at times, so each has its own lines.
+struct alignas(64) Transfer {
   TransferState state = TransferState::kFree;
   bool cancelAsked = false;
   bool quarantined = false;

@@ -52,7 +52,7 @@ TEST(Agent, RefusesAPostThatDoesNotHoldAndKeepsThePermit) {
   bad.permit = 12345;
   EXPECT_EQ(pair.refusal(bad), KVSEAM_PERMIT_INVALID);
   bad = pair.request;
-  bad.localList += 1;
+  bad.localList += uint64_t{1} << kHandleIndexBits;  // the same place in another generation
   EXPECT_EQ(pair.refusal(bad), KVSEAM_INVALID_ARGUMENT);
   bad = pair.request;
   bad.remoteList = 0;
@@ -126,7 +126,9 @@ TEST(Agent, RefusedMetadataLeavesThePeersAsTheyWere) {
   ASSERT_TRUE(pair.owner.agent().exportMetadata(&blob).ok());
   const auto connect = [&](const std::string& bytes) {
     uint32_t peer = 0;
-    return pair.reader->agent().connect(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size(), nowNs() + kSecond, &peer).code();
+    return pair.reader->agent()
+        .connect(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size(), nowNs() + kSecond, &peer)
+        .code();
   };
   EXPECT_EQ(connect(blob.substr(0, blob.size() - 1)), KVSEAM_METADATA_INVALID);
   // Another life of the same name whose second region cannot be imported: nothing of it may stay.
@@ -248,7 +250,8 @@ TEST(Agent, MemoryThatNeverQuiescesIsNeverGivenBack) {
   const std::vector<FakeBackend::Posted> posted = fake.lock()->posted();
   ASSERT_EQ(posted.size(), 1U);
   // A device that wakes up now still writes into memory that nobody else has.
-  std::memset(static_cast<uint8_t*>(posted[0].runs[0].local->address) + posted[0].runs[0].local_offset, 0xee, posted[0].runs[0].bytes);
+  std::memset(static_cast<uint8_t*>(posted[0].runs[0].local->address) + posted[0].runs[0].local_offset, 0xee,
+              posted[0].runs[0].bytes);
 }
 
 TEST(Agent, ABackendThatFailsToCloseKeepsItsMemoryToo) {
@@ -285,7 +288,8 @@ TEST(Agent, AThreadStuckInTheBackendIsLeftBehindWithinTheBound) {
   // The library call returns after all: the thread ends by itself and the memory goes with it.
   fake->release();
   const int64_t by = nowNs() + kSoon;
-  while (FakeBackend::registered() != registered && nowNs() < by) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  while (FakeBackend::registered() != registered && nowNs() < by)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
   EXPECT_EQ(FakeBackend::registered(), registered);
 }
 
@@ -332,8 +336,10 @@ TEST(Agent, NotificationsReachTheOwnerInOrderAndAreBoundedInSize) {
     EXPECT_EQ(pair.reader->events[i + 1].name, "owner");
   }
   uint64_t transfer = 0;
-  EXPECT_EQ(pair.reader->agent().notify(pair.request.path, "", nowNs() + kSecond, &transfer).code(), KVSEAM_INVALID_ARGUMENT);
-  EXPECT_EQ(pair.reader->agent().notify(pair.request.path, std::string(1025, 'x'), nowNs() + kSecond, &transfer).code(), KVSEAM_INVALID_ARGUMENT);
+  EXPECT_EQ(pair.reader->agent().notify(pair.request.path, "", nowNs() + kSecond, &transfer).code(),
+            KVSEAM_INVALID_ARGUMENT);
+  EXPECT_EQ(pair.reader->agent().notify(pair.request.path, std::string(1025, 'x'), nowNs() + kSecond, &transfer).code(),
+            KVSEAM_INVALID_ARGUMENT);
   EXPECT_EQ(pair.reader->agent().notify(99, "x", nowNs() + kSecond, &transfer).code(), KVSEAM_NO_PATH);
   ASSERT_TRUE(pair.reader->agent().notify(pair.request.path, "hello", nowNs() + kSoon, &transfer).ok());
   pair.reader->enter(transfer);

@@ -20,7 +20,9 @@ using List = std::shared_ptr<DescriptorList>;
 
 constexpr uint64_t kHuge = std::numeric_limits<uint64_t>::max();
 
-std::shared_ptr<MemoryForTest> sized(uint64_t bytes) { return std::make_shared<MemoryForTest>(bytes, MemoryForTest::kNotHere); }
+std::shared_ptr<MemoryForTest> sized(uint64_t bytes) {
+  return std::make_shared<MemoryForTest>(bytes, MemoryForTest::kNotHere);
+}
 
 List blocks(const std::shared_ptr<MemoryForTest>& memory, const BlockLayout& layout, const std::vector<uint32_t>& ids) {
   List list;
@@ -29,7 +31,8 @@ List blocks(const std::shared_ptr<MemoryForTest>& memory, const BlockLayout& lay
   return list;
 }
 
-List runs(const std::shared_ptr<MemoryForTest>& memory, const std::vector<double>& offsets, const std::vector<double>& lengths) {
+List runs(const std::shared_ptr<MemoryForTest>& memory, const std::vector<double>& offsets,
+          const std::vector<double>& lengths) {
   List list;
   const Status status = DescriptorList::fromRuns(memory, offsets.data(), lengths.data(), offsets.size(), &list);
   EXPECT_TRUE(status.ok()) << status.text();
@@ -74,7 +77,8 @@ TEST(Descriptors, NoLayoutOverflowsItsWayIntoBounds) {
   EXPECT_EQ(blocksCode(4096, {0, uint64_t{1} << 63, 2, 16}, {0}), KVSEAM_OUT_OF_BOUNDS);
   EXPECT_NE(blocksCode(4096, {0, 16, std::numeric_limits<uint32_t>::max(), 16}, {0}), KVSEAM_OK);
   List list;
-  EXPECT_EQ(DescriptorList::fromBlocks(sized(4096), {0, 0, 1, 16}, nullptr, kHuge, &list).code(), KVSEAM_INVALID_DESCRIPTOR);
+  EXPECT_EQ(DescriptorList::fromBlocks(sized(4096), {0, 0, 1, 16}, nullptr, kHuge, &list).code(),
+            KVSEAM_INVALID_DESCRIPTOR);
   EXPECT_EQ(DescriptorList::fromBlocks(sized(4096), {0, 0, 1, 16}, nullptr, 257, &list).code(), KVSEAM_OUT_OF_BOUNDS);
   EXPECT_EQ(list, nullptr);
 }
@@ -87,7 +91,8 @@ TEST(Descriptors, RunsAreCheckedWithoutOverflow) {
   EXPECT_EQ(runCode(1024, 1024, 1), KVSEAM_OUT_OF_BOUNDS);
   EXPECT_EQ(runCode(1024, 1, 1024), KVSEAM_OUT_OF_BOUNDS);
   const double infinity = std::numeric_limits<double>::infinity();
-  for (const double bad : {-1.0, -0.5, 0.5, 1e300, infinity, -infinity, std::nan(""), 9007199254740994.0, 18446744073709551616.0, -1e300}) {
+  for (const double bad : {-1.0, -0.5, 0.5, 1e300, infinity, -infinity, std::nan(""), 9007199254740994.0,
+                           18446744073709551616.0, -1e300}) {
     EXPECT_EQ(runCode(1024, bad, 1), KVSEAM_OUT_OF_BOUNDS) << bad;
     EXPECT_EQ(runCode(1024, 1, bad), KVSEAM_OUT_OF_BOUNDS) << bad;
   }
@@ -99,7 +104,8 @@ TEST(Descriptors, ASumOfBytesCannotWrapAroundAndFitASmallPermit) {
   const std::vector<uint32_t> ids(size_t{1} << 14, 0);
   EXPECT_EQ(blocksCode(uint64_t{1} << 50, {0, 0, 1, uint64_t{1} << 50}, ids), KVSEAM_OUT_OF_BOUNDS);
   EXPECT_EQ(blocksCode(uint64_t{1} << 50, {0, 0, 1, uint64_t{1} << 50}, {0, 0, 0, 0, 0, 0, 0, 0}), KVSEAM_OK);
-  EXPECT_EQ(blocksCode(uint64_t{1} << 50, {0, 0, 1, uint64_t{1} << 50}, {0, 0, 0, 0, 0, 0, 0, 0, 0}), KVSEAM_OUT_OF_BOUNDS);
+  EXPECT_EQ(blocksCode(uint64_t{1} << 50, {0, 0, 1, uint64_t{1} << 50}, {0, 0, 0, 0, 0, 0, 0, 0, 0}),
+            KVSEAM_OUT_OF_BOUNDS);
   const auto memory = sized(uint64_t{1} << 53);
   const std::vector<double> offsets(3, 0.0);
   const std::vector<double> lengths = {9007199254740992.0, 1.0, 0.0};
@@ -141,7 +147,8 @@ TEST(Descriptors, AListHoldsAtMostItsLimit) {
   EXPECT_EQ(blocks(memory, {0, 0, 1, 1}, ids)->count(), DescriptorList::kMaxDescriptors);
   const std::vector<double> zeros(DescriptorList::kMaxDescriptors + 1, 0.0);
   List list;
-  EXPECT_EQ(DescriptorList::fromRuns(memory, zeros.data(), zeros.data(), zeros.size(), &list).code(), KVSEAM_INVALID_DESCRIPTOR);
+  EXPECT_EQ(DescriptorList::fromRuns(memory, zeros.data(), zeros.data(), zeros.size(), &list).code(),
+            KVSEAM_INVALID_DESCRIPTOR);
   ASSERT_TRUE(DescriptorList::fromRuns(memory, zeros.data(), zeros.data(), zeros.size() - 1, &list).ok());
   List joined;
   EXPECT_EQ(DescriptorList::join({list, runs(memory, {0}, {1})}, &joined).code(), KVSEAM_INVALID_DESCRIPTOR);
@@ -160,8 +167,10 @@ TEST(Descriptors, APairMustMatchDescriptorByDescriptor) {
   EXPECT_EQ(four->totalBytes(), uneven->totalBytes());
   EXPECT_EQ(DescriptorList::checkPair(*four, *uneven, 0, 4).code(), KVSEAM_INVALID_DESCRIPTOR);
   EXPECT_EQ(DescriptorList::checkPair(*uneven, *four, 0, 4).code(), KVSEAM_INVALID_DESCRIPTOR);
-  for (const auto& [first, count] : std::vector<std::pair<uint64_t, uint64_t>>{{0, 5}, {5, 0}, {4, 1}, {kHuge, 1}, {1, kHuge}, {kHuge, kHuge}, {2, kHuge - 1}}) {
-    EXPECT_EQ(DescriptorList::checkPair(*four, *four, first, count).code(), KVSEAM_OUT_OF_BOUNDS) << first << " " << count;
+  for (const auto& [first, count] : std::vector<std::pair<uint64_t, uint64_t>>{
+           {0, 5}, {5, 0}, {4, 1}, {kHuge, 1}, {1, kHuge}, {kHuge, kHuge}, {2, kHuge - 1}}) {
+    EXPECT_EQ(DescriptorList::checkPair(*four, *four, first, count).code(), KVSEAM_OUT_OF_BOUNDS)
+        << first << " " << count;
   }
 }
 
@@ -169,21 +178,25 @@ TEST(Descriptors, MergesNeighboursOnlyWhereBothSidesContinue) {
   const auto here = sized(1 << 20);
   const auto there = sized(1 << 20);
   std::vector<kvseam_run> merged;
-  DescriptorList::mergeRuns(*blocks(here, {0, 0, 1, 64}, {0, 1, 2, 3}), *blocks(there, {0, 0, 1, 64}, {5, 6, 7, 8}), 0, 4, &merged);
+  DescriptorList::mergeRuns(*blocks(here, {0, 0, 1, 64}, {0, 1, 2, 3}), *blocks(there, {0, 0, 1, 64}, {5, 6, 7, 8}), 0,
+                            4, &merged);
   ASSERT_EQ(merged.size(), 1U);
   EXPECT_EQ(merged[0].local_offset, 0U);
   EXPECT_EQ(merged[0].remote_offset, 5U * 64);
   EXPECT_EQ(merged[0].bytes, 256U);
   // Continuous here, shuffled there.
-  DescriptorList::mergeRuns(*blocks(here, {0, 0, 1, 64}, {0, 1, 2, 3}), *blocks(there, {0, 0, 1, 64}, {5, 6, 9, 10}), 0, 4, &merged);
+  DescriptorList::mergeRuns(*blocks(here, {0, 0, 1, 64}, {0, 1, 2, 3}), *blocks(there, {0, 0, 1, 64}, {5, 6, 9, 10}), 0,
+                            4, &merged);
   EXPECT_EQ(merged.size(), 2U);
-  DescriptorList::mergeRuns(*blocks(here, {0, 0, 1, 64}, {0, 2, 1, 3}), *blocks(there, {0, 0, 1, 64}, {0, 1, 2, 3}), 0, 4, &merged);
+  DescriptorList::mergeRuns(*blocks(here, {0, 0, 1, 64}, {0, 2, 1, 3}), *blocks(there, {0, 0, 1, 64}, {0, 1, 2, 3}), 0,
+                            4, &merged);
   EXPECT_EQ(merged.size(), 4U);
   // Repeated block: the next one does not continue behind itself.
   DescriptorList::mergeRuns(*blocks(here, {0, 0, 1, 64}, {0, 0}), *blocks(there, {0, 0, 1, 64}, {0, 1}), 0, 2, &merged);
   EXPECT_EQ(merged.size(), 2U);
   // A range of the pair.
-  DescriptorList::mergeRuns(*blocks(here, {0, 0, 1, 64}, {0, 1, 2, 3}), *blocks(there, {0, 0, 1, 64}, {0, 1, 2, 3}), 1, 2, &merged);
+  DescriptorList::mergeRuns(*blocks(here, {0, 0, 1, 64}, {0, 1, 2, 3}), *blocks(there, {0, 0, 1, 64}, {0, 1, 2, 3}), 1,
+                            2, &merged);
   ASSERT_EQ(merged.size(), 1U);
   EXPECT_EQ(merged[0].local_offset, 64U);
   EXPECT_EQ(merged[0].bytes, 128U);
@@ -249,15 +262,18 @@ TEST(Descriptors, MergedRunsMoveExactlyTheListedBytes) {
     std::vector<std::pair<uint64_t, uint64_t>> expected;
     for (size_t i = 0; i < lengths.size(); ++i) {
       for (uint64_t byte = 0; byte < static_cast<uint64_t>(lengths[i]); ++byte) {
-        expected.emplace_back(static_cast<uint64_t>(localOffsets[i]) + byte, static_cast<uint64_t>(remoteOffsets[i]) + byte);
+        expected.emplace_back(static_cast<uint64_t>(localOffsets[i]) + byte,
+                              static_cast<uint64_t>(remoteOffsets[i]) + byte);
       }
     }
     std::vector<kvseam_run> merged;
-    DescriptorList::mergeRuns(*runs(here, localOffsets, lengths), *runs(there, remoteOffsets, lengths), 0, lengths.size(), &merged);
+    DescriptorList::mergeRuns(*runs(here, localOffsets, lengths), *runs(there, remoteOffsets, lengths), 0,
+                              lengths.size(), &merged);
     std::vector<std::pair<uint64_t, uint64_t>> moved;
     for (const kvseam_run& run : merged) {
       EXPECT_NE(run.bytes, 0U);
-      for (uint64_t byte = 0; byte < run.bytes; ++byte) moved.emplace_back(run.local_offset + byte, run.remote_offset + byte);
+      for (uint64_t byte = 0; byte < run.bytes; ++byte)
+        moved.emplace_back(run.local_offset + byte, run.remote_offset + byte);
     }
     ASSERT_EQ(moved, expected) << "seed " << seed;
   }

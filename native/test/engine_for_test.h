@@ -1,5 +1,5 @@
-// What the engine's tests share: an owner that waits for wake-ups as the JavaScript thread does, keeps a ledger of every
-// transfer's two endings, and opens pairs of connected agents.
+// What the engine's tests share: an owner that waits for wake-ups as the JavaScript thread does, keeps a ledger of
+// every transfer's two endings, and opens pairs of connected agents.
 #ifndef KVSEAM_TEST_ENGINE_FOR_TEST_H_
 #define KVSEAM_TEST_ENGINE_FOR_TEST_H_
 
@@ -13,6 +13,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "../core/agent.h"
@@ -58,7 +59,8 @@ struct Ending {
   int64_t settledAtNs = 0;
 };
 
-/** An agent with its owner. Every record must be for a known transfer, settle it at most once, quiesce it after that. */
+/** An agent with its owner. Every record must be for a known transfer, settle it at most once, quiesce it after that.
+ */
 class Engine {
  public:
   Engine(const kvseam_backend_api* api, const std::string& name, std::shared_ptr<PermitBook> book, uint32_t number,
@@ -100,6 +102,16 @@ class Engine {
       wake_.wait(seen, left);
     }
   }
+  /** For what nobody is woken for, such as a counter. */
+  bool eventually(const std::function<bool()>& done) {
+    const int64_t by = nowNs() + kSoon;
+    while (!done()) {
+      if (nowNs() > by) return false;
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      drain();
+    }
+    return true;
+  }
   bool settled(uint64_t transfer, int64_t ns = kSoon) {
     return until([&] { return endings[transfer].settled != 0; }, ns);
   }
@@ -112,7 +124,8 @@ class Engine {
     std::string blob;
     EXPECT_TRUE(other.agent().exportMetadata(&blob).ok());
     uint32_t peer = 0;
-    const Status status = agent_->connect(reinterpret_cast<const uint8_t*>(blob.data()), blob.size(), nowNs() + kSoon, &peer);
+    const Status status =
+        agent_->connect(reinterpret_cast<const uint8_t*>(blob.data()), blob.size(), nowNs() + kSoon, &peer);
     EXPECT_TRUE(status.ok()) << status.text();
     EXPECT_TRUE(until([&] { return connected(peer); }));
     return peer;
@@ -150,7 +163,8 @@ class Engine {
     if (request.deadlineNs == 0) request.deadlineNs = nowNs() + kSoon;
     if (request.permit == 0) {
       const Path* const path = agent_->path(request.path);
-      request.permit = book_->mint({path == nullptr ? 0 : path->key, request.operation, UINT64_MAX, INT64_MAX}, nowNs());
+      request.permit =
+          book_->mint({path == nullptr ? 0 : path->key, request.operation, UINT64_MAX, INT64_MAX}, nowNs());
     }
     const Status status = agent_->post(std::move(request), transfer);
     if (status.ok()) enter(*transfer);

@@ -1,5 +1,5 @@
-// A backend whose every move a test decides: it completes late, never, twice or out of order, refuses, blocks, loses peers.
-// Peers are other agents over the same fake in this process; bytes move when an operation completes.
+// A backend whose every move a test decides: it completes late, never, twice or out of order, refuses, blocks, loses
+// peers. Peers are other agents over the same fake in this process; bytes move when an operation completes.
 #ifndef KVSEAM_TEST_FAKE_BACKEND_H_
 #define KVSEAM_TEST_FAKE_BACKEND_H_
 
@@ -36,17 +36,31 @@ class FakeBackend {
   ~FakeBackend();
 
   // How it behaves; set before the move, from any thread.
-  void completeAtOnce(bool on) { with([&] { atOnce_ = on; }); }
-  void completeWhenCancelled(bool on) { with([&] { onCancel_ = on; }); }
-  void answerConnects(bool on) { with([&] { answerConnects_ = on; }); }
-  void refusePosts(uint64_t times) { with([&] { refusals_ = times; }); }
+  void completeAtOnce(bool on) {
+    with([&] { atOnce_ = on; });
+  }
+  void completeWhenCancelled(bool on) {
+    with([&] { onCancel_ = on; });
+  }
+  void answerConnects(bool on) {
+    with([&] { answerConnects_ = on; });
+  }
+  void refusePosts(uint64_t times) {
+    with([&] { refusals_ = times; });
+  }
   /** QUEUE_FULL for this peer until told otherwise. */
   void refusePeer(uint32_t peer, bool on) {
     with([&] { on ? static_cast<void>(fullPeers_.insert(peer)) : static_cast<void>(fullPeers_.erase(peer)); });
   }
-  void failPosts(kvseam_code code) { with([&] { postCode_ = code; }); }
-  void withoutWaitFd() { with([&] { hasFd_ = false; }); }
-  void failClose(bool on) { with([&] { closeFails_ = on; }); }
+  void failPosts(kvseam_code code) {
+    with([&] { postCode_ = code; });
+  }
+  void withoutWaitFd() {
+    with([&] { hasFd_ = false; });
+  }
+  void failClose(bool on) {
+    with([&] { closeFails_ = on; });
+  }
 
   // Moves.
   void complete(uint64_t token, kvseam_code code = KVSEAM_OK, kvseam_blame blame = KVSEAM_BLAME_none);
@@ -57,7 +71,9 @@ class FakeBackend {
   void waitUntilBlocked();
   void release();
   /** The next poll that has events takes this long first, as a library that is stuck for a while. */
-  void stallOnce(int64_t ns) { with([&] { stallNs_ = ns; }); }
+  void stallOnce(int64_t ns) {
+    with([&] { stallNs_ = ns; });
+  }
 
   // What happened.
   std::vector<Posted> posted() const;

@@ -31,8 +31,8 @@ TEST(Histogram, IsAtMost3Point2PercentWideFrom32NanosecondsTo60Seconds) {
 }
 
 TEST(Histogram, AnyValueFindsABucketInsideTheArray) {
-  for (const uint64_t value : {uint64_t{0}, uint64_t{1}, uint64_t{31}, uint64_t{32}, (uint64_t{1} << 36) - 1, uint64_t{1} << 36,
-                               uint64_t{1} << 63, std::numeric_limits<uint64_t>::max()}) {
+  for (const uint64_t value : {uint64_t{0}, uint64_t{1}, uint64_t{31}, uint64_t{32}, (uint64_t{1} << 36) - 1,
+                               uint64_t{1} << 36, uint64_t{1} << 63, std::numeric_limits<uint64_t>::max()}) {
     EXPECT_LT(Histogram::bucketOf(value), Histogram::kBuckets) << value;
   }
   std::mt19937_64 random(7);

@@ -1,4 +1,5 @@
-// Metadata from a peer is hostile until proved otherwise: round trip, every truncation, every flipped bit, absurd counts.
+// Metadata from a peer is hostile until proved otherwise: round trip, every truncation, every flipped bit, absurd
+// counts.
 #include "../core/metadata.h"
 
 #include <gtest/gtest.h>
@@ -124,7 +125,8 @@ TEST(Metadata, RefusesNamesThatAreNotSafeInPathsAndLogs) {
   EXPECT_FALSE(validName(""));
   EXPECT_FALSE(validName(std::string(64, 'x')));
   for (int c = 0; c < 256; ++c) {
-    const bool allowed = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == ':' || c == '@' || c == '-';
+    const bool allowed = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+                         c == '_' || c == ':' || c == '@' || c == '-';
     EXPECT_EQ(validName(std::string(1, static_cast<char>(c))), allowed) << c;
     EXPECT_EQ(validName("a" + std::string(1, static_cast<char>(c)) + "b"), allowed) << c;
   }
@@ -188,9 +190,11 @@ TEST(Metadata, RefusesAbsurdCountsBeforeItReservesForThem) {
 TEST(Metadata, IsBoundedInSizeBothWays) {
   Metadata large = example();
   large.regions.clear();
-  for (uint64_t i = 1; i <= 900; ++i) large.regions.push_back({i, 4096, "r" + std::to_string(i), std::string(KVSEAM_KEY_MAX, 'k')});
+  for (uint64_t i = 1; i <= 900; ++i)
+    large.regions.push_back({i, 4096, "r" + std::to_string(i), std::string(KVSEAM_KEY_MAX, 'k')});
   EXPECT_EQ(readCode(written(large)), KVSEAM_OK);
-  for (uint64_t i = 901; i <= 1100; ++i) large.regions.push_back({i, 4096, "r" + std::to_string(i), std::string(KVSEAM_KEY_MAX, 'k')});
+  for (uint64_t i = 901; i <= 1100; ++i)
+    large.regions.push_back({i, 4096, "r" + std::to_string(i), std::string(KVSEAM_KEY_MAX, 'k')});
   std::string blob;
   EXPECT_EQ(large.write(&blob).code(), KVSEAM_INVALID_ARGUMENT);
   EXPECT_EQ(readCode(std::string(Metadata::kMaxBytes + 1, 'x')), KVSEAM_METADATA_INVALID);

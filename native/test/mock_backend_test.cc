@@ -59,7 +59,8 @@ struct Agents {
     fill(a.data(here), kBlocks * kBlock, 2);
     peer = a.connect(b);
   }
-  PostRequest request(uint32_t operation, const std::vector<uint32_t>& local, const std::vector<uint32_t>& remote, uint32_t railNumber = 0) {
+  PostRequest request(uint32_t operation, const std::vector<uint32_t>& local, const std::vector<uint32_t>& remote,
+                      uint32_t railNumber = 0) {
     PostRequest out;
     out.path = a.path(railNumber, peer, railNumber);
     out.operation = operation;
@@ -114,7 +115,8 @@ TEST(Mock, ZeroBytesAndOneByteAreTransfersToo) {
   uint64_t remote = 0;
   ASSERT_TRUE(DescriptorList::fromRuns(*agents.a.agent().region(agents.here), offsets, lengths, 2, &list).ok());
   ASSERT_TRUE(agents.a.agent().addList(list, &local).ok());
-  ASSERT_TRUE(DescriptorList::fromRuns(agents.a.agent().remoteRegion(agents.peer, "pool"), offsets, lengths, 2, &list).ok());
+  ASSERT_TRUE(
+      DescriptorList::fromRuns(agents.a.agent().remoteRegion(agents.peer, "pool"), offsets, lengths, 2, &list).ok());
   ASSERT_TRUE(agents.a.agent().addList(list, &remote).ok());
   PostRequest request = agents.request(KVSEAM_OP_READ, {}, {});
   const uint64_t nothing = agents.a.mustPost(request);
@@ -185,7 +187,9 @@ TEST(Mock, ANotificationComesAfterTheBytesAreVisible) {
     ASSERT_TRUE(digestOf(**agents.a.agent().list(request.localList), 0, kBlocks, &sent).ok());
     std::shared_ptr<DescriptorList> list;
     const std::vector<uint32_t> ids = shuffled(kBlocks, round + 1);
-    ASSERT_TRUE(DescriptorList::fromBlocks(*agents.b.agent().region(agents.there), {0, 0, 1, kBlock}, ids.data(), ids.size(), &list).ok());
+    ASSERT_TRUE(DescriptorList::fromBlocks(*agents.b.agent().region(agents.there), {0, 0, 1, kBlock}, ids.data(),
+                                           ids.size(), &list)
+                    .ok());
     ASSERT_TRUE(digestOf(*list, 0, kBlocks, &arrived).ok());
     EXPECT_EQ(sent, arrived);
     ASSERT_TRUE(agents.a.quiesced(transfer));
@@ -233,7 +237,8 @@ TEST(Mock, KeepsToItsRateAndLatency) {
 
 TEST(Mock, CancelStopsAPacedTransferAndTouchesNothingAfterwards) {
   Agents agents({rail("slow", 2'000'000, 0)});
-  const uint64_t transfer = agents.a.mustPost(agents.request(KVSEAM_OP_READ, shuffled(kBlocks, 1), shuffled(kBlocks, 2)));
+  const uint64_t transfer =
+      agents.a.mustPost(agents.request(KVSEAM_OP_READ, shuffled(kBlocks, 1), shuffled(kBlocks, 2)));
   std::this_thread::sleep_for(std::chrono::milliseconds(20));
   ASSERT_TRUE(agents.a.agent().cancel(transfer).ok());
   ASSERT_TRUE(agents.a.quiesced(transfer));
@@ -275,7 +280,9 @@ TEST(Mock, RefusesForgedAddressesAndKeys) {
     std::string bytes;
     EXPECT_TRUE(forged.write(&bytes).ok());
     uint32_t peer = 0;
-    return agents.a.agent().connect(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size(), nowNs() + kSecond, &peer).code();
+    return agents.a.agent()
+        .connect(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size(), nowNs() + kSecond, &peer)
+        .code();
   };
   for (size_t at = 0; at < honest.address.size() + 1; ++at) {
     Metadata forged = honest;
@@ -294,13 +301,14 @@ TEST(Mock, RefusesForgedAddressesAndKeys) {
     const Code code = connect(forged);
     if (forged.regions[0].key == honest.regions[0].key && forged.regions[0].bytes == honest.regions[0].bytes) continue;
     // Either refused at once, or the ledger knows no such region and a transfer would be stale; never a crash.
-    EXPECT_TRUE(code == KVSEAM_OK || code == KVSEAM_METADATA_INVALID || code == KVSEAM_STALE_REGION || code == KVSEAM_PEER_DOWN ||
-                code == KVSEAM_REGISTRATION_FAILED)
+    EXPECT_TRUE(code == KVSEAM_OK || code == KVSEAM_METADATA_INVALID || code == KVSEAM_STALE_REGION ||
+                code == KVSEAM_PEER_DOWN || code == KVSEAM_REGISTRATION_FAILED)
         << code;
   }
 }
 
-// ---- Two processes. The child is this very program, told to run one disabled test. -------------------------------------
+// ---- Two processes. The child is this very program, told to run one disabled test.
+// -------------------------------------
 
 constexpr const char* kPipe = "KVSEAM_TEST_PIPE";
 
@@ -330,15 +338,18 @@ class ChildProcess {
     std::vector<char*> environmentPointers;
     for (std::string& entry : environment) environmentPointers.push_back(entry.data());
     environmentPointers.push_back(nullptr);
-    std::string arguments[] = {"/proc/self/exe", "--gtest_filter=MockPeerProcess.*", "--gtest_also_run_disabled_tests", "--gtest_brief=1"};
+    std::string arguments[] = {"/proc/self/exe", "--gtest_filter=MockPeerProcess.*", "--gtest_also_run_disabled_tests",
+                               "--gtest_brief=1"};
     std::vector<char*> argumentPointers;
     for (std::string& argument : arguments) argumentPointers.push_back(argument.data());
     argumentPointers.push_back(nullptr);
-    EXPECT_EQ(posix_spawn(&pid_, "/proc/self/exe", nullptr, nullptr, argumentPointers.data(), environmentPointers.data()), 0);
+    EXPECT_EQ(
+        posix_spawn(&pid_, "/proc/self/exe", nullptr, nullptr, argumentPointers.data(), environmentPointers.data()), 0);
     close(inherited);
     close(ends[1]);
     char buffer[4096];
-    for (ssize_t got = 0; (got = read(ends[0], buffer, sizeof(buffer))) > 0;) metadata_.append(buffer, static_cast<size_t>(got));
+    for (ssize_t got = 0; (got = read(ends[0], buffer, sizeof(buffer))) > 0;)
+      metadata_.append(buffer, static_cast<size_t>(got));
     close(ends[0]);
   }
   ~ChildProcess() { kill(); }
@@ -366,7 +377,8 @@ TEST(MockTwoProcesses, TheBytesOfAnotherProcessArriveAndItsDeathIsNoticed) {
   Engine& a = agents.a;
   uint32_t peer = 0;
   const std::string& blob = child.metadata();
-  ASSERT_TRUE(a.agent().connect(reinterpret_cast<const uint8_t*>(blob.data()), blob.size(), nowNs() + kSoon, &peer).ok());
+  ASSERT_TRUE(
+      a.agent().connect(reinterpret_cast<const uint8_t*>(blob.data()), blob.size(), nowNs() + kSoon, &peer).ok());
   ASSERT_TRUE(a.until([&] { return a.connected(peer); }));
   PostRequest request;
   request.path = a.path(0, peer, 0);
@@ -403,7 +415,9 @@ TEST(MockTwoProcesses, TheBytesOfAnotherProcessArriveAndItsDeathIsNoticed) {
   uint64_t refused = 0;
   EXPECT_EQ(a.post(request, &refused).code(), KVSEAM_STALE_EPOCH);
   // And metadata of the dead leads nowhere.
-  EXPECT_EQ(a.agent().connect(reinterpret_cast<const uint8_t*>(blob.data()), blob.size(), nowNs() + kSoon, &peer).code(), KVSEAM_PEER_DOWN);
+  EXPECT_EQ(
+      a.agent().connect(reinterpret_cast<const uint8_t*>(blob.data()), blob.size(), nowNs() + kSoon, &peer).code(),
+      KVSEAM_PEER_DOWN);
 }
 
 }  // namespace

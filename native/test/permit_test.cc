@@ -78,7 +78,8 @@ TEST(Permit, ZeroIsNeverAPermit) {
 TEST(Permit, TheBookIsBoundedAndExpiredPermitsMakeRoom) {
   PermitBook book(1);
   std::vector<uint64_t> permits;
-  for (uint32_t i = 0; i < PermitBook::kSlots; ++i) permits.push_back(book.mint({7, KVSEAM_OP_READ, 1, i < 10 ? 100 : 1000}, 0));
+  for (uint32_t i = 0; i < PermitBook::kSlots; ++i)
+    permits.push_back(book.mint({7, KVSEAM_OP_READ, 1, i < 10 ? 100 : 1000}, 0));
   EXPECT_EQ(std::count(permits.begin(), permits.end(), 0U), 0);
   EXPECT_EQ(book.mint(kTerms, 50), 0U);
   EXPECT_EQ(book.outstanding(), PermitBook::kSlots);
@@ -113,7 +114,8 @@ TEST(Permit, GuessesFindNothing) {
   // Every number that differs from a real one by a single bit, and the same numbers of a book with another secret.
   PermitBook other(0xbeefULL);
   for (int i = 0; i < 1000; ++i) ASSERT_EQ(redeem(&book, other.mint(kTerms, 0)), KVSEAM_PERMIT_INVALID);
-  for (int bit = 0; bit < 64; ++bit) ASSERT_EQ(redeem(&book, real[0] ^ uint64_t{1} << bit), KVSEAM_PERMIT_INVALID) << bit;
+  for (int bit = 0; bit < 64; ++bit)
+    ASSERT_EQ(redeem(&book, real[0] ^ uint64_t{1} << bit), KVSEAM_PERMIT_INVALID) << bit;
   for (const uint64_t permit : real) ASSERT_EQ(redeem(&book, permit), KVSEAM_OK);
 }
 

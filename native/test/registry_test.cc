@@ -80,8 +80,9 @@ TEST(Registry, AFileThatIsNoSharedObjectIsAnAnswerToo) {
 
 TEST(Registry, ANameThatCouldLeaveTheFolderIsNeverOpened) {
   Registry registry("/nowhere");
-  for (const std::string& name : {std::string(), std::string("../evil"), std::string("a/b"), std::string("Mock"), std::string("a.b"), std::string("a b"),
-                                  std::string("a\0b", 3), std::string(33, 'a'), std::string("ucx\n")}) {
+  for (const std::string& name :
+       {std::string(), std::string("../evil"), std::string("a/b"), std::string("Mock"), std::string("a.b"),
+        std::string("a b"), std::string("a\0b", 3), std::string(33, 'a'), std::string("ucx\n")}) {
     expectUnavailable(&registry, name, "1 to 32 characters");
   }
   expectUnavailable(&registry, std::string(32, 'a'), "cannot open");

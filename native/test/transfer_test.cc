@@ -156,7 +156,7 @@ TEST_F(Transfers, DuplicateAndLateCompletionsAreCountedAndChangeNothing) {
   fake_->complete(token);
   fake_->complete(token, KVSEAM_TRANSFER_FAILED, KVSEAM_BLAME_path);
   ASSERT_TRUE(reader_->quiesced(first));
-  ASSERT_TRUE(reader_->until([&] { return reader_->counters().duplicateCompletions == 1; }));
+  ASSERT_TRUE(reader_->eventually([&] { return reader_->counters().duplicateCompletions == 1; }));
   // The slot carries another transfer now; the old token must not end it.
   const uint64_t second = reader_->mustPost(request_);
   const uint64_t secondToken = fake_->waitForPost(1).token;
@@ -164,7 +164,7 @@ TEST_F(Transfers, DuplicateAndLateCompletionsAreCountedAndChangeNothing) {
   fake_->complete(token);
   fake_->complete(0xffffffffffffULL);
   fake_->complete(0);
-  ASSERT_TRUE(reader_->until([&] { return reader_->counters().duplicateCompletions == 4; }));
+  ASSERT_TRUE(reader_->eventually([&] { return reader_->counters().duplicateCompletions == 4; }));
   EXPECT_EQ(ending(second).settled, 0);
   fake_->complete(secondToken);
   ASSERT_TRUE(reader_->quiesced(second));
@@ -231,7 +231,8 @@ TEST_F(Transfers, AFullPathDoesNotHoldUpAnother) {
   // In the order in which they came.
   const std::vector<FakeBackend::Posted> posted = fake_->posted();
   ASSERT_EQ(posted.size(), 20U);
-  for (size_t i = 10; i < 20; ++i) EXPECT_EQ(static_cast<uint32_t>(posted[i].token), static_cast<uint32_t>(stuck[i - 10] & ((1U << 21) - 1)));
+  for (size_t i = 10; i < 20; ++i)
+    EXPECT_EQ(static_cast<uint32_t>(posted[i].token), static_cast<uint32_t>(stuck[i - 10] & ((1U << 21) - 1)));
 }
 
 TEST_F(Transfers, ALostPeerEndsWhatWaitsForItAndIsReportedOnce) {
@@ -251,7 +252,9 @@ TEST_F(Transfers, ALostPeerEndsWhatWaitsForItAndIsReportedOnce) {
   EXPECT_EQ(ending(waiting).outcome.code, KVSEAM_PEER_DOWN);
   EXPECT_EQ(ending(waiting).outcome.blame, KVSEAM_BLAME_peer);
   ASSERT_TRUE(reader_->until([&] { return reader_->agent().peer(peer_)->gone; }));
-  EXPECT_EQ(std::count_if(reader_->events.begin(), reader_->events.end(), [](const EngineEvent& event) { return event.kind == EngineEvent::Kind::kPeerDown; }), 1);
+  EXPECT_EQ(std::count_if(reader_->events.begin(), reader_->events.end(),
+                          [](const EngineEvent& event) { return event.kind == EngineEvent::Kind::kPeerDown; }),
+            1);
   uint64_t refused = 0;
   EXPECT_EQ(reader_->post(request_, &refused).code(), KVSEAM_STALE_EPOCH);
   while (fake_->disconnected().empty()) std::this_thread::yield();
@@ -265,7 +268,10 @@ TEST_F(Transfers, ToAPeerThatIsNotConnectedYetAreRefusedBelowTheGate) {
   std::string blob;
   ASSERT_TRUE(other.agent().exportMetadata(&blob).ok());
   uint32_t silent = 0;
-  ASSERT_TRUE(reader_->agent().connect(reinterpret_cast<const uint8_t*>(blob.data()), blob.size(), nowNs() + 30 * kMillisecond, &silent).ok());
+  ASSERT_TRUE(
+      reader_->agent()
+          .connect(reinterpret_cast<const uint8_t*>(blob.data()), blob.size(), nowNs() + 30 * kMillisecond, &silent)
+          .ok());
   PostRequest request = request_;
   request.path = reader_->path(0, silent, 0);
   request.remoteList = reader_->remoteList(silent, "pool", kBlock, {0, 1, 2});
@@ -377,7 +383,8 @@ TEST_F(Transfers, AFloodOfConnectsIsBoundedAndLosesNoSubmit) {
     std::string blob;
     ASSERT_TRUE(metadata.write(&blob).ok());
     uint32_t peer = 0;
-    const Status status = reader_->agent().connect(reinterpret_cast<const uint8_t*>(blob.data()), blob.size(), nowNs() + kSoon, &peer);
+    const Status status =
+        reader_->agent().connect(reinterpret_cast<const uint8_t*>(blob.data()), blob.size(), nowNs() + kSoon, &peer);
     if (!status.ok()) {
       ASSERT_EQ(status.code(), KVSEAM_QUEUE_FULL);
       ++full;
@@ -389,7 +396,8 @@ TEST_F(Transfers, AFloodOfConnectsIsBoundedAndLosesNoSubmit) {
   uint64_t refused = 0;
   EXPECT_EQ(reader_->post(request_, &refused).code(), KVSEAM_QUEUE_FULL);
   fake_->release();
-  for (const uint64_t transfer : transfers) ASSERT_TRUE(reader_->quiesced(transfer, 5 * kSecond)) << "its submit was lost";
+  for (const uint64_t transfer : transfers)
+    ASSERT_TRUE(reader_->quiesced(transfer, 5 * kSecond)) << "its submit was lost";
 }
 
 TEST_F(Transfers, AStallInsideTheBackendMarksWhatItDelayedAndKeepsItOutOfTheHistogram) {
@@ -408,7 +416,8 @@ TEST_F(Transfers, AStallInsideTheBackendMarksWhatItDelayedAndKeepsItOutOfTheHist
   EXPECT_EQ(path->succeeded, 1U);
   // Over: the next ones count again. On a loaded machine a single one may meet a real stall.
   fake_->completeAtOnce(true);
-  for (int i = 0; i < 200 && path->latency[0][Path::kTotal].count() == 0; ++i) ASSERT_TRUE(reader_->quiesced(reader_->mustPost(request_)));
+  for (int i = 0; i < 200 && path->latency[0][Path::kTotal].count() == 0; ++i)
+    ASSERT_TRUE(reader_->quiesced(reader_->mustPost(request_)));
   EXPECT_GE(path->latency[0][Path::kTotal].count(), 1U);
 }
 

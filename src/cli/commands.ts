@@ -4,6 +4,11 @@ import type { CommandEntry } from './command.js'
 
 export const COMMANDS: readonly CommandEntry[] = [
   {
+    name: 'bench',
+    summary: 'measure transfers by block size, batch, path and gate, and compare with an earlier run',
+    load: async () => (await import('./bench.js')).benchCommand,
+  },
+  {
     name: 'demo',
     summary: 'replay a request trace over live paths, break one, and watch the policy route around it',
     load: async () => (await import('./demo.js')).demoCommand,
@@ -12,6 +17,21 @@ export const COMMANDS: readonly CommandEntry[] = [
     name: 'doctor',
     summary: 'say what this machine has and lacks, and what to do about it',
     load: async () => (await import('./doctor.js')).doctorCommand,
+  },
+  {
+    name: 'explain',
+    summary: 'say in sentences why a decision came out as it did',
+    load: async () => (await import('./explain.js')).explainCommand,
+  },
+  {
+    name: 'replay',
+    summary: 'run a record log through the policy again, as recorded or under another configuration',
+    load: async () => (await import('./replay.js')).replayCommand,
+  },
+  {
+    name: 'probe',
+    summary: 'measure round trip, reads and writes of every path between agents on this machine',
+    load: async () => (await import('./probe.js')).probeCommand,
   },
   {
     name: 'reference',

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { planDemo } from '../demo/plan.js'
-import { type DemoFault, type DemoRun, PREFILL, runDemo } from '../demo/run.js'
+import { type DemoFault, type DemoRun, runDemo } from '../demo/run.js'
+import { PREFILL } from '../demo/stage.js'
 import { storyLines, summarize } from '../demo/story.js'
 import { DemoView } from '../demo/view.js'
 import { KV_MODELS } from '../kv/model.js'
@@ -130,18 +131,23 @@ export async function demoCommand(argv: string[], io: CommandIo): Promise<number
         ),
       },
       signal,
-      (running) => {
-        ticker = setInterval(
-          () => (live.isLive ? live.draw(view.lines(running), performance.now()) : say(view.line(running))),
-          live.isLive ? REDRAW_EVERY_MS : PLAIN_LINE_EVERY_MS,
-        )
+      {
+        running: (running) => {
+          ticker = setInterval(
+            () => (live.isLive ? live.draw(view.lines(running), performance.now()) : say(view.line(running))),
+            live.isLive ? REDRAW_EVERY_MS : PLAIN_LINE_EVERY_MS,
+          )
+        },
+        news: tell,
+        ended: (ended) => {
+          clearInterval(ticker)
+          if (live.isLive) live.draw(view.lines(ended), Number.POSITIVE_INFINITY)
+        },
       },
-      tell,
     )
   } finally {
     clearInterval(ticker)
   }
-  if (live.isLive) live.draw(view.lines(run), Number.POSITIVE_INFINITY)
   live.close()
   const summary = summarize(run, signal.aborted)
   say('')

@@ -25,7 +25,7 @@ export async function doctorCommand(argv: string[], io: CommandIo): Promise<numb
     for (const line of helpLines(SYNTAX, io)) io.stdout(line)
     return EXIT.ok
   }
-  const findings = [...packageFindings(parsed.values.backend), ...machineFindings()]
+  const findings = [...packageFindings(parsed.values.backend), ...machineFindings({ root: '/' }, io.env)]
   if (parsed.values.json) {
     io.stdout(JSON.stringify({ schema: 'kvseam.doctor/1', findings }))
   } else {

@@ -28,6 +28,12 @@ interface TextSpec extends Described {
   readonly choices?: readonly string[]
 }
 
+/** May be given several times; the values in the order given. */
+interface ListSpec extends Described {
+  readonly kind: 'list'
+  readonly value?: string
+}
+
 /** `bytes` gives bytes, `duration` gives milliseconds (see units.ts); `integer` and `number` are plain. Limits are in those units. */
 interface NumberSpec extends Described {
   readonly kind: 'integer' | 'number' | 'bytes' | 'duration'
@@ -37,7 +43,7 @@ interface NumberSpec extends Described {
   readonly max?: number
 }
 
-type OptionSpec = FlagSpec | TextSpec | NumberSpec
+type OptionSpec = FlagSpec | TextSpec | ListSpec | NumberSpec
 
 /** By long name, as typed after `--`. */
 export type OptionSpecs = Readonly<Record<string, OptionSpec>>
@@ -63,15 +69,17 @@ export interface CommandSyntax<S extends OptionSpecs = OptionSpecs> {
 
 type ValueOf<Spec> = Spec extends { kind: 'flag' }
   ? boolean
-  : Spec extends { choices: readonly (infer Choice)[] }
-    ? Choice
-    : Spec extends { kind: 'text' }
-      ? string
-      : number
+  : Spec extends { kind: 'list' }
+    ? readonly string[]
+    : Spec extends { choices: readonly (infer Choice)[] }
+      ? Choice
+      : Spec extends { kind: 'text' }
+        ? string
+        : number
 
-/** A flag is true or false; another option is its value, or undefined when it has no default and was not given. */
+/** A flag is true or false, a list may be empty; another option is its value, or undefined when it has no default and was not given. */
 type OptionValues<S extends OptionSpecs> = {
-  readonly [Name in keyof S]: S[Name] extends { kind: 'flag' } | { default: string | number }
+  readonly [Name in keyof S]: S[Name] extends { kind: 'flag' | 'list' } | { default: string | number }
     ? ValueOf<S[Name]>
     : ValueOf<S[Name]> | undefined
 }
@@ -84,7 +92,7 @@ export interface ParsedOptions<S extends OptionSpecs> {
 }
 
 /**
- * Reads a command's arguments. `--name value`, `--name=value`, `-n value`; an option given twice has the last value; `--` ends
+ * Reads a command's arguments. `--name value`, `--name=value`, `-n value`; an option given twice has the last value unless it is a list; `--` ends
  * the options.
  * @throws SeamError KVSEAM_USAGE for an unknown option (with the nearest known one), a missing or bad value, a value out of
  * range, or a positional too many or too few
@@ -102,7 +110,7 @@ export function parseOptions<const S extends OptionSpecs>(
   const help = tokens.some((token) => token.kind === 'option' && token.name === 'help')
   const values: Record<string, unknown> = {}
   for (const [name, spec] of Object.entries(syntax.options)) {
-    values[name] = spec.kind === 'flag' ? false : spec.default
+    values[name] = spec.kind === 'flag' ? false : spec.kind === 'list' ? [] : spec.default
   }
   const positionals: string[] = []
   if (!help) {
@@ -114,7 +122,8 @@ export function parseOptions<const S extends OptionSpecs>(
       // `-seed 5` would be read as `-s eed`: a whole name behind one dash is taken for the mistake it is.
       const oneDash = !token.rawName.startsWith('--') && Object.hasOwn(syntax.options, typed.slice(1))
       if (spec === undefined || (oneDash && typed.length > 2)) throw unknownOption(syntax, token.rawName, typed)
-      values[token.name] = optionValue(syntax, spec, token)
+      const value = optionValue(syntax, spec, token)
+      values[token.name] = spec.kind === 'list' ? [...(values[token.name] as readonly string[]), value] : value
     }
     checkPositionals(syntax, positionals)
   }
@@ -157,6 +166,7 @@ function optionValue(syntax: CommandSyntax, spec: OptionSpec, token: OptionToken
   if (token.inlineValue !== true && /^-[^\d.]/.test(value)) {
     throw fail(`looks like an option where a value is needed; if it is meant, write --${token.name}=${value}`)
   }
+  if (spec.kind === 'list') return value
   if (spec.kind === 'text') {
     if (spec.choices !== undefined && !spec.choices.includes(value)) {
       throw fail(`is none of ${spec.choices.join(', ')}${didYouMean(value, spec.choices)}`)
@@ -248,12 +258,14 @@ export function helpLines(syntax: CommandSyntax, io: Pick<CommandIo, 'columns' |
 function optionText(name: string, spec: OptionSpec): string {
   const short = spec.short === undefined ? '    ' : `-${spec.short}, `
   if (spec.kind === 'flag') return `${short}--${name}`
-  const word = spec.value ?? { text: 'text', integer: 'n', number: 'x', bytes: 'size', duration: 'time' }[spec.kind]
+  const word =
+    spec.value ?? { text: 'text', list: 'text', integer: 'n', number: 'x', bytes: 'size', duration: 'time' }[spec.kind]
   return `${short}--${name} <${word}>`
 }
 
 function optionHelp(spec: OptionSpec): string {
   if (spec.kind === 'flag') return spec.help
+  if (spec.kind === 'list') return `${spec.help} (may be repeated)`
   const notes: string[] = []
   if (spec.kind === 'text' && spec.choices !== undefined) notes.push(`one of ${spec.choices.join(', ')}`)
   if (spec.kind !== 'text' && (spec.min !== undefined || spec.max !== undefined)) notes.push(rangeText(spec))

@@ -1,17 +1,19 @@
 // Runs a demo plan: one prefill process (this one) that decides and pushes, decode processes that verify and release.
 
+import { setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Admitted } from '../decision.js'
 import { SeamError } from '../errors.js'
-import type { Agent } from '../native/agent.js'
+import type { MoveResult } from '../handoff/handoff.js'
 import type { GateCounters } from '../native/binding.js'
 import { pathStateChannel } from '../observe/channels.js'
-import type { Admitted } from '../orchestrator.js'
 import type { TransitionRecord } from '../record/decision-record.js'
-import { openSeam, type Seam, type SeamLogger } from '../seam.js'
-import { DecodeLink } from './decode-link.js'
+import type { Seam, SeamLogger } from '../seam.js'
+import type { DecodeLink, Verdict } from './decode-link.js'
 import { KvPool, remoteBlocks } from './kv-pool.js'
 import { encodeArrival } from './messages.js'
 import type { DemoPlan, DemoRequest, WorkloadClass } from './plan.js'
+import { openStage, PREFILL, type Stage } from './stage.js'
 import { Tally } from './tally.js'
 
 export interface DemoFault {
@@ -41,6 +43,8 @@ export interface DemoRun {
   readonly tally: Tally
   readonly plan: DemoPlan
   readonly fault: DemoFault | undefined
+  /** Rules given instead of it. */
+  readonly faults: string | undefined
   /** Since the first request could arrive; stops at the end. */
   elapsedMs(): number
   readonly inFlight: number
@@ -49,53 +53,45 @@ export interface DemoRun {
   readonly label: string
 }
 
+/** Called while a demo runs; `running` and `ended` are the span in which paths and agents can be looked at. */
+export interface DemoWatcher {
+  /** Once, when everything stands, before the first request. */
+  running(run: DemoRun): void
+  /** One line for each thing worth telling. */
+  news(line: string): void
+  /** Once, after the last request, before anything is closed. */
+  ended(run: DemoRun): void
+}
+
 /** What one class may take from arrival to arrived, milliseconds. */
 const DEADLINE_MS: Record<WorkloadClass, number> = { release: 1000, interactive: 1000, batch: 3000 }
 /** How long a request waits for free blocks before it is counted as failed. */
 const BLOCK_WAIT_MS = 1000
+/** How long the decode side may take to compare digests; a frozen process answers never. */
+const VERDICT_MS = 3000
 const DRAIN_MS = 3000
 
-export const PREFILL = 'prefill-0'
-
-/**
- * @param onRunning called once when everything stands, before the first request
- * @param onNews one line for each thing worth telling
- */
-export async function runDemo(
-  setup: DemoSetup,
-  signal: AbortSignal,
-  onRunning: (run: DemoRun) => void,
-  onNews: (line: string) => void,
-): Promise<DemoRun> {
-  const links: DecodeLink[] = []
-  const seam = await openSeam({
-    backend: setup.backend,
-    recordLog: setup.recordLog,
-    ...(setup.logger === undefined ? {} : { logger: setup.logger }),
-  })
+export async function runDemo(setup: DemoSetup, signal: AbortSignal, watcher: DemoWatcher): Promise<DemoRun> {
+  const stage = await openStage(
+    { ...setup, pool: setup.plan, seed: setup.plan.seed },
+    { recordLog: setup.recordLog, ...(setup.logger === undefined ? {} : { logger: setup.logger }) },
+  )
   try {
-    const rails = Array.from({ length: setup.rails }, (_, i) => ({
-      name: `rail${i}`,
-      bytesPerSecond: setup.railBytesPerSecond,
-      latencyUs: setup.railLatencyUs,
-    }))
-    const agent = await seam.agent(PREFILL, { rails })
-    const starting = Array.from({ length: setup.decodes }, (_, i) =>
-      DecodeLink.start({ name: `decode-${i}`, backend: setup.backend, rails, plan: setup.plan }, setup.plan.seed + i),
-    )
-    for (const started of await Promise.allSettled(starting)) {
-      if (started.status === 'fulfilled') links.push(started.value)
-      else throw started.reason
-    }
-    for (const link of links) link.peer = await seam.connect(agent, link.metadata, { pool: 'decode' })
-    const conductor = new Conductor(setup, seam, agent, links, onNews)
-    onRunning(conductor)
+    const conductor = new Conductor(setup, stage, watcher.news)
+    watcher.running(conductor)
     await conductor.play(signal)
+    watcher.ended(conductor)
     return conductor
   } finally {
-    await Promise.all(links.map((link) => link.stop()))
-    await seam.close({ drainMs: 500 })
+    await stage.close()
   }
+}
+
+/** The two ends of a request's claim on its blocks. */
+interface Fence {
+  /** Resolves when the source blocks have gone back. */
+  readonly quiet: Promise<void>
+  readonly quiesced: () => void
 }
 
 class Conductor implements DemoRun {
@@ -103,7 +99,7 @@ class Conductor implements DemoRun {
   readonly tally: Tally
   readonly plan: DemoPlan
   readonly fault: DemoFault | undefined
-  readonly #setup: DemoSetup
+  readonly faults: string | undefined
   readonly #links: Map<string, DecodeLink>
   readonly #pool: KvPool
   readonly #onNews: (line: string) => void
@@ -113,17 +109,11 @@ class Conductor implements DemoRun {
   #startMs = 0
   #endMs: number | undefined
 
-  constructor(
-    setup: DemoSetup,
-    seam: Seam,
-    agent: Agent,
-    links: readonly DecodeLink[],
-    onNews: (line: string) => void,
-  ) {
-    this.#setup = setup
+  constructor(setup: DemoSetup, { seam, agent, links }: Stage, onNews: (line: string) => void) {
     this.seam = seam
     this.plan = setup.plan
     this.fault = setup.fault
+    this.faults = setup.faults
     this.#links = new Map(links.map((link) => [link.name, link]))
     this.#pool = new KvPool(agent, setup.plan, setup.plan.seed)
     this.#onNews = onNews
@@ -146,6 +136,7 @@ class Conductor implements DemoRun {
   async play(signal: AbortSignal): Promise<void> {
     const onState = (message: unknown): void => this.#stateChanged(message as TransitionRecord)
     pathStateChannel.subscribe(onState)
+    setMaxListeners(0, signal) // every transfer in flight listens to it
     for (const link of this.#links.values()) {
       link.onLost = () =>
         this.#onNews(`${this.#at()} decode process ${link.name} is gone; its paths are no candidates any more`)
@@ -171,7 +162,7 @@ class Conductor implements DemoRun {
   }
 
   #armFaults(): Disposable {
-    const { fault, faults } = this.#setup
+    const { fault, faults } = this
     const spec = faults ?? (fault === undefined ? undefined : `seed=${this.plan.seed};${fault.rule}`)
     if (spec === undefined) return { [Symbol.dispose]: () => {} }
     return this.seam.faults.arm(spec)
@@ -190,11 +181,12 @@ class Conductor implements DemoRun {
     const arrivedMs = performance.now()
     try {
       const ids = await this.#sourceBlocks(request, signal)
-      try {
-        await this.#handOff(request, ids, arrivedMs, signal)
-      } finally {
-        this.#pool.blocks.free(ids)
-      }
+      let quiesced = (): void => {}
+      // Bytes may still move after a failure: blocks go back only when the transfer is quiet.
+      const quiet = new Promise<void>((resolve) => {
+        quiesced = resolve
+      }).then(() => this.#pool.blocks.free(ids))
+      await this.#handOff(request, ids, arrivedMs, { quiet, quiesced }, signal)
     } catch (error) {
       if (signal.aborted) return
       counts.failed++
@@ -203,7 +195,13 @@ class Conductor implements DemoRun {
     }
   }
 
-  async #handOff(request: DemoRequest, ids: Uint32Array, arrivedMs: number, signal: AbortSignal): Promise<void> {
+  async #handOff(
+    request: DemoRequest,
+    ids: Uint32Array,
+    arrivedMs: number,
+    fence: Fence,
+    signal: AbortSignal,
+  ): Promise<void> {
     const counts = this.tally.classes[request.workload]
     this.#pool.fill(request.id, ids)
     using from = this.#pool.descriptors(ids)
@@ -217,47 +215,58 @@ class Conductor implements DemoRun {
       requestId: `r-${request.id}`,
     })
     this.tally.decision(request.workload, decision.record, this.#faultyPath())
-    if (decision.outcome === 'rejected') return
+    if (decision.outcome !== 'admitted') return fence.quiesced()
 
     const link = this.#links.get(decision.path.to)!
     const taken = await this.#targetBlocks(link, request, signal)
     if (taken === null) {
       this.#giveBack(decision)
+      fence.quiesced()
       throw new SeamError('KVSEAM_QUEUE_FULL', { pool: link.name }, `no free blocks at ${link.name}`)
     }
     try {
       using to = remoteBlocks(link.peer, this.plan, taken)
-      const verdict = link.verdict(request.id)
+      const verdict = link.verdict(request.id, DEADLINE_MS[request.workload] + VERDICT_MS)
       const moved = await this.seam.transfer(decision, {
         from,
         to,
         deadlineMs: DEADLINE_MS[request.workload],
         signal,
         notify: encodeArrival(request.id, digest),
+        onQuiesced: fence.quiesced,
       })
-      const { ok, found } = await verdict
-      if (!ok) {
-        this.tally.mismatched++
-        this.seam.policy.observe({
-          path: moved.path.id,
-          outcome: 'corrupt',
-          totalUs: moved.outcome.totalNs / 1e3,
-          bytes: moved.bytes,
-        })
-        this.#onNews(
-          `${this.#at()} digest of r-${request.id} is ${found}, not ${digest}: ${link.name} will not decode from it`,
-        )
-        throw new SeamError('KVSEAM_INTEGRITY', { request: request.id }, 'digest mismatch')
-      }
-      this.tally.verified++
-      this.tally.bytes += moved.bytes
+      this.#verified(request, digest, moved, await verdict)
       this.tally.descriptors += from.count
-      counts.delivered++
       counts.latenciesMs.push(performance.now() - arrivedMs)
     } catch (error) {
-      link.forget(request.id)
+      void fence.quiet.then(() => link.forget(request.id))
       throw error
     }
+  }
+
+  /** @throws KVSEAM_INTEGRITY when the decode side refused the blocks, KVSEAM_TIMEOUT when it said nothing */
+  #verified(request: DemoRequest, digest: number, moved: MoveResult, verdict: Verdict): void {
+    if (verdict === 'silent') {
+      throw new SeamError('KVSEAM_TIMEOUT', { process: moved.path.to }, `${moved.path.to} did not verify in time`, {
+        blame: 'peer',
+      })
+    }
+    if (!verdict.ok) {
+      this.tally.mismatched++
+      this.seam.policy.observe({
+        path: moved.path.id,
+        outcome: 'corrupt',
+        totalUs: moved.outcome.totalNs / 1e3,
+        bytes: moved.bytes,
+      })
+      this.#onNews(
+        `${this.#at()} digest of r-${request.id} is ${verdict.found}, not ${digest}: ${moved.path.to} will not decode from it`,
+      )
+      throw new SeamError('KVSEAM_INTEGRITY', { request: request.id }, 'digest mismatch')
+    }
+    this.tally.verified++
+    this.tally.bytes += moved.bytes
+    this.tally.classes[request.workload].delivered++
   }
 
   async #sourceBlocks(request: DemoRequest, signal: AbortSignal): Promise<Uint32Array> {

@@ -32,6 +32,8 @@ export interface DemoSummary {
       p99Ms: number
     }
   >
+  /** Rules given by the user instead of the demo's own fault. */
+  readonly faults: string | null
   readonly fault: null | {
     readonly rule: string
     readonly path: string
@@ -68,6 +70,7 @@ export function summarize(run: DemoRun, interrupted: boolean): DemoSummary {
         return [name, { ...counts, p50Ms: quantile(latenciesMs, 0.5), p99Ms: quantile(latenciesMs, 0.99) }]
       }),
     ),
+    faults: run.faults ?? null,
     fault:
       fault === undefined
         ? null
@@ -110,10 +113,12 @@ function faultLines(summary: DemoSummary): string[] {
   const { fault } = summary
   if (fault === null) {
     return [
-      '4. No fault of the demo was on.',
+      summary.faults === null
+        ? '4. No fault was on.'
+        : `4. Faults were on as given (${summary.faults}), on no path of the demo's own choice.`,
       `5. State changes: ${summary.stateChanges.length}.`,
       `6. ${rejections(summary)}`,
-      '7. Run it without --no-fault to see one path turn gray.',
+      '7. Run it without --faults and --no-fault to see one path turn gray.',
     ]
   }
   const { batch, interactive, release } = fault.decisions

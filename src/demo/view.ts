@@ -2,7 +2,8 @@
 
 import { formatRate, type Paint, table } from '../cli/text.js'
 import { CLASSES } from './plan.js'
-import { type DemoRun, PREFILL } from './run.js'
+import type { DemoRun } from './run.js'
+import { PREFILL } from './stage.js'
 
 const BAR = 24
 

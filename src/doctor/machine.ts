@@ -3,7 +3,9 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { availableParallelism, release, totalmem } from 'node:os'
 import { join } from 'node:path'
+import { efaHostFindings } from './efa-host.js'
 import type { Finding } from './finding.js'
+import { variableFindings } from './variables.js'
 
 /** Where the files are; another root in tests. */
 export interface MachineRoot {
@@ -12,7 +14,12 @@ export interface MachineRoot {
 
 const GIB = 2 ** 30
 
-export function machineFindings({ root }: MachineRoot = { root: '/' }): Finding[] {
+export function machineFindings(
+  { root }: MachineRoot = { root: '/' },
+  env: Readonly<Record<string, string | undefined>> = {},
+): Finding[] {
+  const efa = entries(join(root, 'sys/class/infiniband')).filter((device) => driverOf(root, device) === 'efa')
+  const neuron = entries(join(root, 'dev')).filter((name) => /^neuron\d+$/.test(name))
   return [
     {
       name: 'machine',
@@ -23,7 +30,9 @@ export function machineFindings({ root }: MachineRoot = { root: '/' }): Finding[
     memlock(root),
     openFiles(root),
     processFiles(root),
-    ...devices(root),
+    ...devices(root, efa, neuron),
+    ...efaHostFindings(root, efa, neuron),
+    ...variableFindings(env, { efa: efa.length > 0, neuron: neuron.length > 0 }),
   ]
 }
 
@@ -81,10 +90,8 @@ function processFiles(root: string): Finding {
   }
 }
 
-function devices(root: string): Finding[] {
+function devices(root: string, efa: readonly string[], neuron: readonly string[]): Finding[] {
   const rdma = entries(join(root, 'sys/class/infiniband'))
-  const efa = rdma.filter((device) => driverOf(root, device) === 'efa')
-  const neuron = entries(join(root, 'dev')).filter((name) => /^neuron\d+$/.test(name))
   const interfaces = entries(join(root, 'sys/class/net'))
   return [
     { name: 'device.net', status: 'ok', found: `network interfaces: ${list(interfaces)}`, remedy: null },

@@ -1,14 +1,21 @@
-// The whole act for one request: admit, move, verify, release. The session goes back only when the memory is quiet.
+// The whole act for one request: admit, move, verify, release; and when a path breaks on the way, decide again for what is left.
+// The session goes back, and other paths may write the same blocks, only when the memory is quiet.
 
-import { refuse, spanNs } from '../check.js'
+import { spanNs, wholeNumber } from '../check.js'
+import type { DecideRequest } from '../decide-request.js'
+import type { Admitted } from '../decision.js'
 import { SeamError } from '../errors.js'
 import type { Descriptors } from '../native/descriptors.js'
-import type { Transfer, TransferOutcome } from '../native/transfer.js'
-import type { Admitted, DecideRequest, Orchestrator } from '../orchestrator.js'
+import type { TransferOutcome } from '../native/transfer.js'
+import type { Orchestrator } from '../orchestrator.js'
 import type { Path } from '../paths.js'
-import { permitNumber } from '../permit.js'
-import type { SampleOutcome } from '../policy/policy.js'
+import { claimPermit } from '../permit.js'
 import type { DecisionRecord } from '../record/decision-record.js'
+import { admission, patienceMs } from './admission.js'
+import { checkDecision, checkRequest, checkSides } from './arguments.js'
+import { type Chunk, type Moved, moveCargo } from './move.js'
+import { outcomeOf, wasAborted } from './outcome.js'
+import { compareDigest, sourceDigest } from './verification.js'
 
 export interface MoveRequest {
   readonly from: Descriptors
@@ -25,199 +32,261 @@ export interface MoveRequest {
   readonly verify?: 'auto' | 'off' | 'always'
   /** CRC-32C of the source blocks, from their owner. */
   readonly sourceDigest?: number
+  /**
+   * Called exactly once when nothing can touch the blocks any more, however the transfer ended or if it was never posted.
+   * After a failure this, not the rejection, is the moment to give the blocks to somebody else.
+   */
+  readonly onQuiesced?: () => void
 }
 
 export interface MoveResult {
+  /** Path that the last bytes took. */
   readonly path: Path
   readonly bytes: number
   readonly outcome: TransferOutcome
-  /** Native time from submit to arrived, milliseconds. */
+  /** Native time from submit to arrived, milliseconds; over several chunks, from the first to the last. */
   readonly ms: number
   /** True when both digests were compared and agree. */
   readonly verified: boolean
   readonly digest: number | null
+  /** Paths that failed on the way, in order. */
+  readonly failedOver: readonly string[]
   /** Resolves when nothing can touch the memory any more; the lease is given back then. */
   readonly quiesced: Promise<void>
 }
 
-export interface HandoffRequest extends Omit<MoveRequest, 'to'> {
-  readonly to: Descriptors
+export interface HandoffRequest extends MoveRequest {
   readonly workload: DecideRequest['workload']
   readonly requestId?: string
   readonly exclude?: readonly string[]
+  /** Other paths to try for what is left when one breaks on the way, 0 to 8; 2 unless told. */
+  readonly failovers?: number
+  /** Wait in line while nothing can take it but something will in time; true unless told. */
+  readonly queue?: boolean
+  /** What computing the blocks again at the destination would take. */
+  readonly recomputeMs?: number
 }
 
 export interface HandoffResult extends MoveResult {
+  /** The decision that the last bytes moved under. */
   readonly decision: DecisionRecord
 }
+
+export interface MoveDefaults {
+  readonly deadlineMs: number
+  /** Larger moves are cut into transfers of about this. */
+  readonly chunkBytes: number
+}
+
+/** How long a broken transfer may take to let go of the memory before another path is not tried any more. */
+const FENCE_MS = 2000
+const MOST_FAILOVERS = 8
 
 /** Moves the bytes of an admitted decision. Observes the outcome, gives the lease back, whatever happens. */
 export async function move(
   orchestrator: Orchestrator,
   decision: Admitted,
   request: MoveRequest,
-  defaultDeadlineMs: number,
+  defaults: MoveDefaults,
 ): Promise<MoveResult> {
-  const { path } = decision
-  let transfer: Transfer
-  let sourceDigest: number | null
+  checkDecision(decision)
+  checkRequest(request)
+  // Before anything can fail: the lease of a decision that is used already belongs to its first transfer.
+  if (!claimPermit(decision.permit)) {
+    throw new SeamError(
+      'KVSEAM_PERMIT_INVALID',
+      { path: decision.path.id },
+      'the decision was used before, or its permit does not come from policy.decide(); decide again for each transfer',
+    )
+  }
+  let journey: Journey
   try {
+    checkSides(decision.path, request)
+    journey = departure(request, defaults)
+    if (journey.digest instanceof Promise) journey.digest = await journey.digest
     request.signal?.throwIfAborted()
-    spanNs('deadlineMs', request.deadlineMs ?? defaultDeadlineMs)
-    checkSides(path, request)
-    sourceDigest = await digestOfSource(request)
-    request.signal?.throwIfAborted()
-    const pull = path.mode === 'pull'
-    transfer = path.agent.post({
-      permit: permitNumber(decision.permit),
-      path: path.nativeIndex,
-      operation: path.operation,
-      local: pull ? request.to : request.from,
-      remote: pull ? request.from : request.to,
-      timeoutMs: request.deadlineMs ?? defaultDeadlineMs,
-      notify: request.notify,
-    })
   } catch (error) {
     orchestrator.abandon(decision)
+    request.onQuiesced?.()
     throw error
   }
-  const quiesced = transfer.quiesced.then(() => {
-    orchestrator.releaseQuietly(decision.lease)
-  })
-  const abort = (): void => transfer.cancel()
-  request.signal?.addEventListener('abort', abort, { once: true })
-  let outcome: TransferOutcome
-  try {
-    outcome = await transfer.settled
-  } catch (error) {
-    observeFailure(orchestrator, path, request.from.bytes, error)
-    if (request.signal?.aborted === true && SeamError.is(error, 'KVSEAM_CANCELLED')) throw request.signal.reason
-    throw error
-  } finally {
-    request.signal?.removeEventListener('abort', abort)
-  }
-  const digest = sourceDigest === null ? null : await compareDigest(orchestrator, path, request, sourceDigest, outcome)
-  orchestrator.observeQuietly({
-    path: path.id,
-    outcome: 'ok',
-    totalUs: outcome.totalNs / 1e3,
-    bytes: outcome.bytes,
-    selfDelayed: outcome.selfDelayed,
-  })
-  return { path, bytes: outcome.bytes, outcome, ms: outcome.totalNs / 1e6, verified: digest !== null, digest, quiesced }
+  const leg = await travel(orchestrator, decision, journey, 0, journey.untilMs)
+  if (request.onQuiesced !== undefined) void leg.quiesced.then(request.onQuiesced)
+  if (leg.error !== undefined) throw wasAborted(request.signal, leg.error)
+  return new Arrival(decision, journey, leg, NONE)
 }
 
 /** Decides and moves. @throws KVSEAM_NOT_ADMISSIBLE with the decision record when the policy says no */
 export async function handoff(
   orchestrator: Orchestrator,
   request: HandoffRequest,
-  defaultDeadlineMs: number,
+  defaults: MoveDefaults,
 ): Promise<HandoffResult> {
-  const decision = orchestrator.decide({
-    workload: request.workload,
-    bytes: request.from.bytes,
-    from: request.from.owner,
-    to: [request.to.owner],
-    ...(request.deadlineMs === undefined ? {} : { deadlineMs: request.deadlineMs }),
-    ...(request.requestId === undefined ? {} : { requestId: request.requestId }),
-    ...(request.exclude === undefined ? {} : { exclude: request.exclude }),
-  })
-  if (decision.outcome === 'rejected') {
-    const { record } = decision
-    throw new SeamError(
-      'KVSEAM_NOT_ADMISSIBLE',
-      { decision: record, workload: record.req.class },
-      `no path may carry this ${record.req.class} transfer now: ${record.candidates
-        .map((candidate) => `${candidate.path}: ${candidate.reason}`)
-        .join('; ')}`,
-      { blame: 'pool' },
-    )
+  checkRequest(request)
+  let quiet: Promise<unknown> | undefined
+  try {
+    const failovers = wholeNumber('failovers', request.failovers ?? 2, 0, MOST_FAILOVERS)
+    const journey = departure(request, defaults)
+    if (journey.digest instanceof Promise) journey.digest = await journey.digest
+    request.signal?.throwIfAborted()
+    let exclude = request.exclude ?? NONE
+    let failedOver = NONE
+    for (let attempt = 0; ; attempt++) {
+      const answer = admission(orchestrator, request, journey, exclude, attempt)
+      const decision = answer instanceof Promise ? await answer : answer
+      const { path } = decision
+      const another = attempt < failovers && orchestrator.hasAlternate(path, exclude)
+      const untilMs = another ? patienceMs(decision, journey.untilMs) : journey.untilMs
+      const leg = await travel(orchestrator, decision, journey, attempt, untilMs)
+      if (request.onQuiesced !== undefined) quiet = Promise.all([quiet, leg.quiesced])
+      if (leg.error === undefined) return new Arrival(decision, journey, leg, failedOver)
+      if (!another || !(await mayGoOn(request, journey, leg))) throw wasAborted(request.signal, leg.error)
+      exclude = [...exclude, path.id]
+      failedOver = [...failedOver, path.id]
+      journey.chunks = leg.left
+    }
+  } finally {
+    if (request.onQuiesced !== undefined) void Promise.resolve(quiet).then(request.onQuiesced)
   }
-  const result = await move(orchestrator, decision, request, defaultDeadlineMs)
-  return Object.defineProperty(result as MoveResult & { decision: DecisionRecord }, 'decision', {
-    get: () => decision.record,
-    enumerable: true,
-  })
 }
 
-function checkSides(path: Path, request: MoveRequest): void {
-  if (request.from.owner !== path.from) {
-    throw refuse(
-      'KVSEAM_FOREIGN_REGION',
-      'from',
-      request.from.owner,
-      `the admitted path ${path.id} starts at '${path.from}'`,
-    )
+const NONE: readonly string[] = Object.freeze([])
+
+export interface Journey {
+  readonly request: MoveRequest
+  /** Still to move. */
+  chunks: readonly Chunk[]
+  readonly deadlineMs: number
+  /** The same, absolute, on performance.now(). */
+  readonly untilMs: number
+  /** Of the source; null when nobody compares digests here. */
+  digest: number | null | Promise<number>
+}
+
+/** A class for its getter: the record is built when somebody looks, and most never do. */
+class Arrival implements HandoffResult {
+  readonly path: Path
+  readonly bytes: number
+  readonly outcome: TransferOutcome
+  readonly ms: number
+  readonly verified: boolean
+  readonly digest: number | null
+  readonly failedOver: readonly string[]
+  readonly quiesced: Promise<void>
+  readonly #decision: Admitted
+
+  constructor(decision: Admitted, journey: Journey, moved: Moved, failedOver: readonly string[]) {
+    this.path = decision.path
+    this.bytes = journey.request.from.bytes
+    this.outcome = moved.outcome
+    this.ms = moved.outcome.totalNs / 1e6
+    this.digest = journey.digest as number | null
+    this.verified = this.digest !== null
+    this.failedOver = failedOver
+    this.quiesced = moved.quiesced
+    this.#decision = decision
   }
-  if (request.to.owner !== path.to) {
-    throw refuse('KVSEAM_FOREIGN_REGION', 'to', request.to.owner, `the admitted path ${path.id} ends at '${path.to}'`)
+
+  get decision(): DecisionRecord {
+    return this.#decision.record
   }
-  if (request.from.count !== request.to.count || request.from.bytes !== request.to.bytes) {
+}
+
+function departure(request: MoveRequest, defaults: MoveDefaults): Journey {
+  request.signal?.throwIfAborted()
+  const deadlineMs = request.deadlineMs ?? defaults.deadlineMs
+  spanNs('deadlineMs', deadlineMs)
+  const { from, to } = request
+  if (from.count !== to.count || from.bytes !== to.bytes) {
     throw new SeamError(
       'KVSEAM_INVALID_DESCRIPTOR',
-      { from: [request.from.count, request.from.bytes], to: [request.to.count, request.to.bytes] },
-      `from has ${request.from.count} descriptors of ${request.from.bytes} bytes and to has ${request.to.count} of ${request.to.bytes}; they must match one by one`,
+      { from: [from.count, from.bytes], to: [to.count, to.bytes] },
+      `from has ${from.count} descriptors of ${from.bytes} bytes and to has ${to.count} of ${to.bytes}; they must match one by one`,
     )
+  }
+  return {
+    request,
+    chunks: from.cut(defaults.chunkBytes),
+    deadlineMs,
+    untilMs: performance.now() + deadlineMs,
+    digest: sourceDigest(request),
   }
 }
 
-async function digestOfSource(request: MoveRequest): Promise<number | null> {
-  const mode = request.verify ?? 'auto'
-  if (mode === 'off') return null
-  const destinationHere = request.to.side.peer === undefined
-  if (destinationHere && request.sourceDigest !== undefined) return request.sourceDigest
-  if (destinationHere && request.from.side.peer === undefined) return await request.from.digest()
-  if (mode === 'auto') return null
-  throw refuse(
-    'KVSEAM_INVALID_ARGUMENT',
-    'verify',
-    mode,
-    destinationHere
-      ? 'the source is in another process, so pass its digest as `sourceDigest`'
-      : 'the destination is in another process, so its owner has to verify; send the digest along with `notify`',
-  )
-}
-
-async function compareDigest(
+/** One decision's part of the way. */
+async function travel(
   orchestrator: Orchestrator,
-  path: Path,
-  request: MoveRequest,
-  expected: number,
-  outcome: TransferOutcome,
-): Promise<number> {
-  const found = await request.to.digest()
-  if (found === expected) return found
-  orchestrator.observeQuietly({
-    path: path.id,
-    outcome: 'corrupt',
-    totalUs: outcome.totalNs / 1e3,
-    bytes: outcome.bytes,
+  decision: Admitted,
+  journey: Journey,
+  attempt: number,
+  untilMs: number,
+): Promise<Moved> {
+  const { request, chunks } = journey
+  const digest = journey.digest as number | null
+  orchestrator.started(decision)
+  const moved = await moveCargo(orchestrator, decision, {
+    from: request.from,
+    to: request.to,
+    chunks,
+    notify: request.notify,
+    deadlineMs: untilMs,
+    signal: request.signal,
   })
-  throw new SeamError(
-    'KVSEAM_INTEGRITY',
-    { path: path.id, expected, found, bytes: outcome.bytes },
-    `the ${outcome.bytes} bytes that arrived over ${path.id} are not those that were sent (CRC-32C ${found} instead of ${expected}); do not decode from them`,
+  if (moved.error === undefined && digest !== null) {
+    try {
+      await compareDigest(request.to, digest, decision.path.id)
+    } catch (error) {
+      moved.error = error
+    }
+  }
+  const quiesced = moved.quiesced.then(() => orchestrator.releaseQuietly(decision.lease))
+  moved.quiesced = quiesced
+  const { error, outcome } = moved
+  const ended = outcomeOf(error)
+  const totalUs = error === undefined ? outcome.totalNs / 1e3 : ended.totalUs
+  orchestrator.settled(
+    {
+      path: decision.path.id,
+      lease: decision.lease,
+      outcome: ended.outcome,
+      totalUs,
+      bytes: bytesOf(chunks),
+      selfDelayed: outcome.selfDelayed || ended.selfDelayed,
+    },
+    decision.path,
+    () => ({
+      schema: 'kvseam.outcome/1',
+      lease: decision.lease,
+      path: decision.path.id,
+      code: ended.code,
+      bytes: bytesOf(moved.done),
+      totalUs,
+      chunks: chunks.length,
+      chunksDone: moved.done.length,
+      attempt,
+      verified: digest === null ? null : error === undefined,
+    }),
   )
+  return moved
 }
 
-const OUTCOME_OF_BLAME = {
-  none: 'transport',
-  path: 'transport',
-  peer: 'remote_busy',
-  pool: 'remote_busy',
-  local: 'local',
-  protocol: 'local',
-  cancelled: 'cancelled',
-} as const satisfies Record<string, SampleOutcome>
+export function bytesOf(chunks: readonly Chunk[]): number {
+  let bytes = 0
+  for (const chunk of chunks) bytes += chunk.bytes
+  return bytes
+}
 
-function observeFailure(orchestrator: Orchestrator, path: Path, bytes: number, error: unknown): void {
-  if (!SeamError.is(error)) return
-  const totalNs = error.facts['totalNs']
-  orchestrator.observeQuietly({
-    path: path.id,
-    outcome: error.code === 'KVSEAM_TIMEOUT' && error.blame === 'path' ? 'timeout' : OUTCOME_OF_BLAME[error.blame],
-    totalUs: typeof totalNs === 'number' ? totalNs / 1e3 : 0,
-    bytes,
-    selfDelayed: error.facts['selfDelayed'] === true,
+/** After a failure: whether trying again makes sense, and the memory is quiet, so that the old way can't write there any more. */
+async function mayGoOn(request: MoveRequest, { untilMs }: Journey, { error, quiesced }: Moved): Promise<boolean> {
+  if (!SeamError.is(error) || !error.retryable || request.signal?.aborted === true) return false
+  if (error.blame !== 'path' && error.blame !== 'peer') return false
+  const patience = Math.min(FENCE_MS, untilMs - performance.now())
+  if (patience <= 0) return false
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<false>((resolve) => {
+    timer = setTimeout(resolve, patience, false)
   })
+  const quiet = await Promise.race([quiesced.then(() => true), late])
+  clearTimeout(timer)
+  return quiet
 }

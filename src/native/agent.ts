@@ -1,6 +1,6 @@
 // One end of the data plane in this process: rails, regions, peers. It posts transfers, but only with a permit.
 
-import { name as checkName, knownKeys, bytes as plainBytes, spanNs, wholeNumber } from '../check.js'
+import { name as checkName, knownKeys, bytes as plainBytes, refuse, spanNs, waitMs, wholeNumber } from '../check.js'
 import { SeamError } from '../errors.js'
 import {
   type AgentCounters,
@@ -12,13 +12,16 @@ import {
 } from './binding.js'
 import { Completions, stuckError } from './completions.js'
 import type { Descriptors } from './descriptors.js'
-import { LatencySnapshot } from './latency.js'
+import { HISTOGRAM_SIZE, LatencySnapshot } from './latency.js'
+import { type Notification, NotificationQueue } from './notification-queue.js'
 import { Peer } from './peer.js'
+import { ProbeSeriesTable } from './probe-series.js'
 import { Region } from './region.js'
 import type { RemoteRegion } from './remote-region.js'
 import type { Transfer } from './transfer.js'
 
-const HISTOGRAM_SIZE = 3 + 32 * 32
+/** How long a close waits for cancelled transfers to come back before it stops the thread all the same. */
+const CANCEL_MS = 500
 
 export interface RailOptions {
   /** Unique within the agent; part of path ids. */
@@ -43,18 +46,15 @@ export interface AgentOptions {
   readonly wakePerCompletion?: boolean
 }
 
-export interface Notification {
-  /** Name the sender gave in its handshake. */
-  readonly from: string
-  readonly data: Uint8Array
-}
-
 export interface PostOptions {
   readonly permit: number
   readonly path: number
   readonly operation: number
   readonly local: Descriptors
   readonly remote: Descriptors
+  /** Part of both lists to move; the whole unless told. */
+  readonly first?: number
+  readonly count?: number
   readonly timeoutMs: number
   readonly notify?: Uint8Array | undefined
 }
@@ -73,12 +73,13 @@ export class Agent {
   readonly native: Binding
   /** @internal */
   readonly handle: number
+  /** @internal */
+  readonly probes: ProbeSeriesTable
   readonly #completions: Completions
   readonly #peers = new Map<string, Peer>()
   readonly #connecting = new Map<number, Waiter[]>()
   readonly #imports = new Map<string, { region: Region | RemoteRegion; handle: number }>()
-  #notificationWaiter: (() => void) | undefined
-  #notifications: Notification[] = []
+  readonly #notifications = new NotificationQueue()
   #regionNumber = 0
   #closed = false
   #closing: Promise<void> | undefined
@@ -91,8 +92,18 @@ export class Agent {
   constructor(gate: number, backend: string, name: string, options: AgentOptions = {}) {
     this.name = checkName('name', name)
     knownKeys('options', options, ['rails', 'maxTransfers', 'spinUs', 'quiesceGraceMs', 'wakePerCompletion'])
-    const rails = (options.rails ?? []).map((rail, i) => {
+    const given = options.rails ?? []
+    if (!Array.isArray(given)) throw refuse('KVSEAM_INVALID_ARGUMENT', 'rails', given, 'it must be an array of rails')
+    const rails = (given as readonly RailOptions[]).map((rail, i, all) => {
       knownKeys(`rails[${i}]`, rail, ['name', 'device', 'bytesPerSecond', 'latencyUs'])
+      if (all.findIndex((other) => other?.name === rail.name) < i) {
+        throw refuse(
+          'KVSEAM_INVALID_ARGUMENT',
+          `rails[${i}].name`,
+          rail.name,
+          'another rail of this agent has that name',
+        )
+      }
       return {
         name: checkName(`rails[${i}].name`, rail.name),
         ...(rail.device === undefined ? {} : { device: rail.device }),
@@ -101,7 +112,8 @@ export class Agent {
       }
     })
     this.native = binding()
-    this.#completions = new Completions(this.native, name, (event) => this.#onEvent(event))
+    const wakePerCompletion = options.wakePerCompletion === true
+    this.#completions = new Completions(this.native, name, (event) => this.#onEvent(event), wakePerCompletion)
     this.#completions.onStuck = (lagNs) => this.#rejectOverdue(lagNs)
     this.handle = this.native.openAgent(
       gate,
@@ -112,11 +124,12 @@ export class Agent {
         maxTransfers: wholeNumber('maxTransfers', options.maxTransfers ?? 4096, 1, 65_536),
         spinNs: wholeNumber('spinUs', options.spinUs ?? 20, 0, 1_000_000) * 1000,
         quiesceGraceNs: spanNs('quiesceGraceMs', options.quiesceGraceMs ?? 2000),
-        wakePerCompletion: options.wakePerCompletion === true,
+        wakePerCompletion,
       },
       this.#completions.onWake,
     )
     this.#completions.attach(this.handle)
+    this.probes = new ProbeSeriesTable(this.native, this.handle, this.#completions)
     this.info = this.native.agentInfo(this.handle)
   }
 
@@ -135,7 +148,9 @@ export class Agent {
 
   get counters(): AgentCounters {
     this.#assertOpen()
-    return this.native.agentCounters(this.handle)
+    const counters = this.native.agentCounters(this.handle)
+    counters.droppedNotifications += this.#notifications.dropped
+    return counters
   }
 
   get peers(): readonly Peer[] {
@@ -169,6 +184,7 @@ export class Agent {
     const info = this.native.peerInfo(this.handle, index)!
     const known = this.#peers.get(info.name)
     if (known !== undefined && known.index === index) return known
+    known?.markGone() // the same name in a new life: the addon drops the old one as soon as it hears of the new
     const untilMs = performance.now() + timeoutMs
     return await new Promise<Peer>((resolve, reject) => {
       const waiters = this.#connecting.get(index)
@@ -185,18 +201,9 @@ export class Agent {
     return this.#peers.get(name)
   }
 
-  /** Control messages from peers, in order of arrival; ends when the agent is closed. */
-  async *notifications(): AsyncGenerator<Notification, void, void> {
-    while (!this.#closed) {
-      const batch = this.#notifications
-      this.#notifications = []
-      yield* batch
-      if (batch.length === 0) {
-        await new Promise<void>((resolve) => {
-          this.#notificationWaiter = resolve
-        })
-      }
-    }
+  /** Control messages from peers, in order of arrival, each to one reader; ends when the agent is closed. */
+  notifications(): AsyncGenerator<Notification, void, void> {
+    return this.#notifications.read()
   }
 
   /** @internal Number of the native path; the same for the same rails and peer. */
@@ -218,9 +225,9 @@ export class Agent {
         options.operation,
         local,
         remote,
-        0,
-        Math.max(options.local.count, options.remote.count),
-        options.timeoutMs * 1e6,
+        options.first ?? 0,
+        options.count ?? Math.max(options.local.count, options.remote.count),
+        Math.ceil(options.timeoutMs * 1e6),
         options.notify,
       ),
     )
@@ -244,6 +251,9 @@ export class Agent {
   /** Sends a control message of 1 to 1,024 bytes to a peer; it carries no KV bytes and needs no permit. */
   async notify(peer: Peer, data: Uint8Array, { timeoutMs = 2000 }: { timeoutMs?: number } = {}): Promise<void> {
     this.#assertOpen()
+    if (peer?.agent !== this) {
+      throw refuse('KVSEAM_INVALID_ARGUMENT', 'peer', peer, `pass a peer that agent '${this.name}' is connected to`)
+    }
     const { index } = this.path(0, peer, 0)
     const payload = plainBytes('data', data)
     await this.#completions.track(this.native.notify(this.handle, index, payload, spanNs('timeoutMs', timeoutMs)))
@@ -290,23 +300,32 @@ export class Agent {
    * Nothing is called back after it resolves.
    */
   async close({ drainMs = 0 }: { drainMs?: number } = {}): Promise<void> {
+    waitMs('drainMs', drainMs)
     this.#closing ??= this.#close(drainMs)
     await this.#closing
   }
 
-  async #close(drainMs: number): Promise<void> {
+  /** @internal Waits up to `drainMs` for transfers in flight, then cancels the rest and waits a little for them. */
+  async quiet(drainMs: number): Promise<void> {
     if (drainMs > 0) await this.#completions.whenIdle(drainMs)
     this.#completions.cancelAll()
-    await this.#completions.whenIdle(500)
+    await this.#completions.whenIdle(CANCEL_MS)
+  }
+
+  async #close(drainMs: number): Promise<void> {
+    await this.quiet(drainMs)
     this.#closed = true
     try {
       this.native.closeAgent(this.handle, 200e6)
     } finally {
       while (this.#completions.drain()) {}
+      // A thread that is stuck inside its backend delivers nothing any more, and every transfer must settle.
+      this.#completions.settleRest(this.#closedError())
       this.#completions.detach()
       for (const waiters of this.#connecting.values()) for (const waiter of waiters) waiter.reject(this.#closedError())
       this.#connecting.clear()
-      this.#notificationWaiter?.()
+      this.probes.close(this.#closedError())
+      this.#notifications.end()
       this.native.freeAgent(this.handle)
     }
   }
@@ -346,7 +365,6 @@ export class Agent {
     switch (event.kind) {
       case 'notification':
         this.#notifications.push({ from: event.name, data: event.data })
-        this.#notificationWaiter?.()
         break
       case 'connected': {
         const waiters = this.#connecting.get(event.peer) ?? []
@@ -357,6 +375,8 @@ export class Agent {
           break
         }
         const peer = new Peer(this, event.peer, this.native.peerInfo(this.handle, event.peer)!)
+        const former = this.#peers.get(peer.name)
+        if (former !== undefined) this.#forgetRegions(former)
         this.#peers.set(peer.name, peer)
         for (const waiter of waiters) waiter.resolve(peer)
         break
@@ -365,12 +385,26 @@ export class Agent {
         const peer = [...this.#peers.values()].find((known) => known.index === event.peer)
         if (peer === undefined) break
         this.#peers.delete(peer.name)
+        peer.markGone()
+        this.#forgetRegions(peer)
         this.onPeerDown(peer, event.error)
         break
       }
       case 'fault':
         this.onFault()
         break
+      case 'probe':
+        this.probes.deliver(event)
+        break
+    }
+  }
+
+  /** Unmaps what a dead peer offered, or its memory would stay for as long as this agent does. */
+  #forgetRegions(peer: Peer): void {
+    for (const [key, { handle }] of this.#imports) {
+      if (!key.startsWith(`${peer.index}/`)) continue
+      this.native.releaseRemoteRegion(this.handle, handle)
+      this.#imports.delete(key)
     }
   }
 

@@ -11,6 +11,12 @@ const BINDING_VERSION = 3
 /** Numbers of kvseam_op_kind in native/core/backend.h. */
 export const OPERATION = { read: 1, write: 2, notify: 4 } as const
 
+/** Operation of a permit that covers one series of probes and nothing else (native/core/permit.h). */
+export const PROBE_PERMIT = 8
+
+/** Numbers of ProbeKind in native/core/probe.h. */
+export const PROBE_KIND = { rtt: 0, read: 1, write: 2 } as const
+
 /** Layout of one record that `drain` writes: all numbers, times in nanoseconds. */
 export const RECORD = {
   fields: 9,
@@ -75,6 +81,36 @@ export type NativeEvent =
   | { kind: 'peer-down'; peer: number; error?: Error }
   | { kind: 'notification'; peer: number; name: string; data: Uint8Array }
   | { kind: 'fault'; peer: number }
+  | NativeProbeEnd
+
+/** The one end of a probe series. */
+export interface NativeProbeEnd {
+  kind: 'probe'
+  peer: number
+  series: number
+  /** Of the operations that succeeded, in the order in which they ended. */
+  samplesNs: Float64Array
+  /** 1 where the process was stalled meanwhile; same order. */
+  selfDelayed: Uint8Array
+  /** Operations that the backend took, a warm-up included. */
+  posted: number
+  failed: number
+  timedOut: number
+  failedSelfDelayed: number
+  endedEarly: boolean
+  /** From the post of the first measured operation to the end. */
+  elapsedNs: number
+  /** The newest failure, or why it ended early. */
+  error?: Error
+}
+
+export interface NativeProbeFigures {
+  failed: number
+  selfDelayed: number
+  bytes: number
+  ageNs: number | null
+  jitterNs: number
+}
 
 export interface AgentCounters {
   posted: number
@@ -90,11 +126,16 @@ export interface AgentCounters {
   inFlight: number
   regions: number
   descriptorLists: number
+  /** Operations of probes; `posted` counts those of transfers alone. */
+  probes: number
+  probesUnquiesced: number
 }
 
 export interface GateCounters {
   minted: number
   redeemed: number
+  probesMinted: number
+  probesRedeemed: number
   refused: number
   expired: number
   revoked: number
@@ -216,6 +257,20 @@ export interface Binding {
   drain(agent: number, records: Float64Array): number
   acknowledgeWake(agent: number): void
   takeEvents(agent: number): NativeEvent[]
+  probe(
+    agent: number,
+    permit: number,
+    path: number,
+    kind: number,
+    inbound: boolean,
+    bytes: number,
+    count: number,
+    window: number,
+    timeoutNs: number,
+    totalNs: number,
+  ): number
+  cancelProbe(agent: number, series: number): void
+  probeFigures(agent: number, path: number, kind: number, out: Float64Array): NativeProbeFigures | null
   describe(agent: number, backendCode: number): string
   histogram(agent: number, path: number, operation: number, phase: number, out: Float64Array): number
   pathCounters(agent: number, path: number): { bytes: number; succeeded: number; failed: number }

@@ -11,17 +11,18 @@ import {
   RECORD,
   SLOTS,
 } from './binding.js'
-import { Transfer } from './transfer.js'
+import { type Canceller, Transfer } from './transfer.js'
 import { Watchdog } from './watchdog.js'
 
 /** Records taken in one crossing; more than this and the event loop gets a turn in between. */
 const BATCH = 2048
 
-export class Completions {
+export class Completions implements Canceller {
   readonly #binding: Binding
   readonly #agentName: string
   readonly #onEvent: (event: NativeEvent) => void
-  readonly #records = new Float64Array(BATCH * RECORD.fields)
+  readonly #wakePerCompletion: boolean
+  readonly #records: Float64Array
   readonly #transfers: (Transfer | undefined)[] = []
   #agent = 0
   #unquiesced = 0
@@ -34,7 +35,10 @@ export class Completions {
   /** Called while the progress thread is stuck, for what else waits for it. */
   onStuck: (lagNs: number) => void = () => {}
 
-  constructor(binding: Binding, agentName: string, onEvent: (event: NativeEvent) => void) {
+  /** @param wakePerCompletion benchmarks only: every wake-up delivers one record */
+  constructor(binding: Binding, agentName: string, onEvent: (event: NativeEvent) => void, wakePerCompletion = false) {
+    this.#wakePerCompletion = wakePerCompletion
+    this.#records = new Float64Array((wakePerCompletion ? 1 : BATCH) * RECORD.fields)
     this.#binding = binding
     this.#agentName = agentName
     this.#onEvent = onEvent
@@ -44,7 +48,7 @@ export class Completions {
   readonly onWake = (): void => {
     if (this.#agent === 0) return
     this.#binding.acknowledgeWake(this.#agent)
-    if (this.drain()) setImmediate(this.onWake)
+    if (this.drain() && !this.#wakePerCompletion) setImmediate(this.onWake)
   }
 
   attach(agent: number): void {
@@ -62,12 +66,17 @@ export class Completions {
 
   /** Registers a transfer that the addon has just accepted under `number`. */
   track(number: number): Transfer {
-    const agent = this.#agent
-    const transfer = new Transfer(() => this.#binding.cancel(agent, number))
-    this.#transfers[number % SLOTS] = transfer
+    const transfer = new Transfer(this, number)
+    // Not %: on numbers above 2^31 that is a library call.
+    this.#transfers[number - Math.floor(number / SLOTS) * SLOTS] = transfer
     this.#unquiesced++
     this.hold()
     return transfer
+  }
+
+  /** Asks for the end of a transfer; nothing happens when it is over, or the agent is. */
+  cancel(number: number): void {
+    if (this.#agent !== 0) this.#binding.cancel(this.#agent, number)
   }
 
   /** An outcome is owed: the process stays alive until it is delivered. Idle agents hold nobody. */
@@ -104,6 +113,11 @@ export class Completions {
     for (const transfer of this.#transfers) transfer?.cancel()
   }
 
+  /** At the end, when no record comes any more: what has not settled does so now. */
+  settleRest(error: SeamError): void {
+    for (const transfer of this.#transfers) if (transfer?.isSettled === false) transfer.fail(error)
+  }
+
   /** Delivers what waits; true when a full batch was taken and more may wait. */
   drain(): boolean {
     const records = this.#records
@@ -114,7 +128,7 @@ export class Completions {
     if (news) {
       for (const event of this.#binding.takeEvents(this.#agent)) this.#onEvent(event)
     }
-    return taken === BATCH
+    return taken * RECORD.fields === records.length
   }
 
   #deliver(at: number): void {
@@ -124,7 +138,8 @@ export class Completions {
     const transfer = this.#transfers[slot]
     if (transfer === undefined) return
     if ((flags & FLAG.settled) !== 0 && !transfer.isSettled) {
-      transfer.settle(records[at + RECORD.code] === 0 ? this.#success(at, flags) : this.#failure(at, flags))
+      if (records[at + RECORD.code] === 0) transfer.succeed(this.#success(at, flags))
+      else transfer.fail(this.#failure(at, flags))
       this.letGo()
     }
     if ((flags & FLAG.quarantined) !== 0) transfer.quarantine()
@@ -141,7 +156,7 @@ export class Completions {
   #settleOverdue(lagNs: number): void {
     for (const [slot, transfer] of this.#transfers.entries()) {
       if (transfer === undefined || transfer.isSettled || this.#binding.remaining(this.#agent, slot) > 0) continue
-      transfer.settle(stuckError(this.#agentName, lagNs))
+      transfer.fail(stuckError(this.#agentName, lagNs))
       this.letGo()
     }
     this.onStuck(lagNs)

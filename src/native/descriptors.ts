@@ -1,7 +1,7 @@
 // Which blocks a transfer moves, on one side. Prepared natively once for each agent that posts with it, then referred to
 // by number; there is never an object for each block.
 
-import { wholeNumber } from '../check.js'
+import { object, refuse, wholeNumber } from '../check.js'
 import { SeamError } from '../errors.js'
 import type { Agent } from './agent.js'
 import type { Region } from './region.js'
@@ -40,6 +40,7 @@ export class Descriptors {
   readonly side: Side
   readonly #shape: Shape
   readonly #prepared = new Map<Agent, number>()
+  #released = false
 
   /** @internal Use `region.blocks()`, `region.range()`, `region.runs()` or `Descriptors.join()`. */
   constructor(side: Side, region: Region | RemoteRegion | undefined, shape: Shape) {
@@ -58,6 +59,9 @@ export class Descriptors {
    * @throws KVSEAM_INVALID_ARGUMENT when they belong to different sides
    */
   static join(lists: readonly Descriptors[]): Descriptors {
+    if (!Array.isArray(lists) || !lists.every((list) => list instanceof Descriptors)) {
+      throw refuse('KVSEAM_INVALID_ARGUMENT', 'lists', lists, 'it must be an array of descriptor lists')
+    }
     const first = lists[0]
     if (first === undefined) {
       throw new SeamError(
@@ -95,8 +99,45 @@ export class Descriptors {
     return await this.side.agent.native.digest(this.side.agent.handle, this.listFor(this.side.agent), first, count)
   }
 
+  /**
+   * Parts of about `partBytes` that together are the whole list, in order. A descriptor is never divided, so one that is
+   * larger makes a larger part.
+   */
+  cut(partBytes: number): { first: number; count: number; bytes: number }[] {
+    wholeNumber('partBytes', partBytes, 1)
+    if (this.bytes <= partBytes) return [{ first: 0, count: this.count, bytes: this.bytes }]
+    const shape = this.#shape
+    if (shape.kind === 'blocks') {
+      const { blockBytes } = shape.layout
+      const step = Math.max(1, Math.floor(partBytes / blockBytes))
+      return Array.from({ length: Math.ceil(this.count / step) }, (_, i) => {
+        const count = Math.min(step, this.count - i * step)
+        return { first: i * step, count, bytes: count * blockBytes }
+      })
+    }
+    if (shape.kind === 'joined') {
+      let before = 0
+      return shape.lists.flatMap((list) => {
+        const parts = list.cut(partBytes).map((part) => ({ ...part, first: part.first + before }))
+        before += list.count
+        return parts
+      })
+    }
+    const parts: { first: number; count: number; bytes: number }[] = []
+    shape.lengths.forEach((bytes, i) => {
+      const last = parts.at(-1)
+      if (last === undefined || last.bytes + bytes > partBytes) parts.push({ first: i, count: 1, bytes })
+      else {
+        last.count++
+        last.bytes += bytes
+      }
+    })
+    return parts
+  }
+
   /** Gives the native lists back now instead of at garbage collection. Transfers in flight keep theirs. */
   release(): void {
+    this.#released = true
     released.unregister(this)
     for (const [agent, list] of this.#prepared) agent.releaseList(list)
     this.#prepared.clear()
@@ -110,6 +151,13 @@ export class Descriptors {
   listFor(agent: Agent): number {
     const known = this.#prepared.get(agent)
     if (known !== undefined) return known
+    if (this.#released) {
+      throw new SeamError(
+        'KVSEAM_CLOSED',
+        { owner: this.owner },
+        'the descriptor list was released; make it again with region.blocks(), range() or runs()',
+      )
+    }
     const list = this.#prepare(agent)
     this.#prepared.set(agent, list)
     return list
@@ -118,10 +166,13 @@ export class Descriptors {
   #prepare(agent: Agent): number {
     const shape = this.#shape
     if (shape.kind === 'joined') {
-      return agent.native.listJoin(
-        agent.handle,
-        shape.lists.map((list) => list.listFor(agent)),
-      )
+      // The parts may have been released meanwhile; the joined list does not depend on them.
+      const parts = shape.lists.map((list) => list.#prepare(agent))
+      try {
+        return agent.native.listJoin(agent.handle, parts)
+      } finally {
+        for (const part of parts) agent.releaseList(part)
+      }
     }
     const region = this.region as Region | RemoteRegion
     const { handle, remote } = agent.locate(region)
@@ -161,15 +212,13 @@ export abstract class Describable {
 
   /** Any runs, one offset and one length each. */
   runs(offsets: Float64Array | readonly number[], lengths: Float64Array | readonly number[]): Descriptors {
-    return new Descriptors(this.side, this.#self, {
-      kind: 'runs',
-      offsets: Float64Array.from(offsets),
-      lengths: Float64Array.from(lengths),
-    })
+    const numbers = { offsets: doubles('offsets', offsets), lengths: doubles('lengths', lengths) }
+    return new Descriptors(this.side, this.#self, { kind: 'runs', ...numbers })
   }
 
   /** A KV pool with K and V of every layer in a sub-region of its own; `of(ids)` takes the same blocks from each. */
   layout(layout: BlockLayout): { of(ids?: Uint32Array | readonly number[]): Descriptors } {
+    object('layout', layout, 'it must be an object with blockBytes')
     const blockBytes = wholeNumber('blockBytes', layout.blockBytes, 1)
     const parts = wholeNumber('parts', layout.parts ?? 1, 1)
     const offset = wholeNumber('offset', layout.offset ?? 0)
@@ -192,8 +241,18 @@ export abstract class Describable {
   }
 }
 
+/** A copy; what the numbers are worth is checked natively. */
+function doubles(field: string, values: Float64Array | readonly number[]): Float64Array {
+  if (values instanceof Float64Array) return values.slice()
+  if (Array.isArray(values) && values.every((value) => typeof value === 'number')) return Float64Array.from(values)
+  throw refuse('KVSEAM_INVALID_ARGUMENT', field, values, 'it must be a Float64Array or an array of numbers')
+}
+
 function blockIds(ids: Uint32Array | readonly number[]): Uint32Array {
   if (ids instanceof Uint32Array) return ids.slice()
+  if (!Array.isArray(ids)) {
+    throw refuse('KVSEAM_INVALID_ARGUMENT', 'ids', ids, 'it must be a Uint32Array or an array of numbers')
+  }
   ids.forEach((id, i) => {
     wholeNumber(`ids[${i}]`, id, 0, 2 ** 32 - 1)
   })

@@ -2,6 +2,8 @@
 
 const SUB_BITS = 5
 const SUB = 2 ** SUB_BITS
+/** Numbers that the addon writes for one histogram: count, sum, maximum, then the buckets. */
+export const HISTOGRAM_SIZE = 3 + 32 * SUB
 
 /** Smallest value of a bucket, nanoseconds. */
 function lowerBoundNs(bucket: number): number {

@@ -12,6 +12,7 @@ export class Peer {
   readonly name: string
   readonly incarnation: string
   readonly rails: readonly NativeRail[]
+  #gone = false
 
   /** @internal Use `agent.connect()`. */
   constructor(agent: Agent, index: number, info: NativePeerInfo) {
@@ -24,7 +25,12 @@ export class Peer {
 
   /** It died, was disconnected, or came back in a new life; its paths refuse transfers. */
   get gone(): boolean {
-    return this.agent.closed || (this.agent.native.peerInfo(this.agent.handle, this.index)?.gone ?? true)
+    return this.#gone || this.agent.closed
+  }
+
+  /** @internal The addon has dropped it. Kept here, because every decision asks each of its candidates. */
+  markGone(): void {
+    this.#gone = true
   }
 
   /** Names and sizes of the regions in the metadata last loaded. */

@@ -1,7 +1,7 @@
 // Registered memory of an agent. C++ owns the bytes; JavaScript holds views that keep them alive but never pin them.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { bytes as plainBytes, wholeNumber } from '../check.js'
+import { bytes as plainBytes, waitMs, wholeNumber } from '../check.js'
 import { SeamError } from '../errors.js'
 import type { Agent } from './agent.js'
 import { Describable, type Side } from './descriptors.js'
@@ -63,6 +63,7 @@ export class Region extends Describable {
    * @throws KVSEAM_REGION_BUSY when some are left; the region is then unchanged
    */
   async close({ drainMs = 0 }: { drainMs?: number } = {}): Promise<void> {
+    waitMs('drainMs', drainMs)
     if (this.#closed || this.agent.closed) {
       this.#closed = true
       return

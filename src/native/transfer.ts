@@ -15,26 +15,40 @@ export interface TransferOutcome {
   readonly selfDelayed: boolean
 }
 
+/** Who can cancel the transfer that the addon knows by a number. */
+export interface Canceller {
+  cancel(number: number): void
+}
+
 const ignore = (): void => {}
+
+// One executor for all promises: the constructor below reads what it left here, and nothing is allocated for it.
+let lastResolve: (outcome: TransferOutcome) => void
+let lastReject: (error: SeamError) => void
+const leaveFunctions = (resolve: (outcome: TransferOutcome) => void, reject: (error: SeamError) => void): void => {
+  lastResolve = resolve
+  lastReject = reject
+}
 
 export class Transfer {
   /** Resolves or rejects exactly once, at the latest shortly after the deadline. */
   readonly settled: Promise<TransferOutcome>
-  #resolve!: (outcome: TransferOutcome) => void
-  #reject!: (error: SeamError) => void
+  readonly #resolve: (outcome: TransferOutcome) => void
+  readonly #reject: (error: SeamError) => void
   #quiesced: Promise<void> | undefined
   #resolveQuiesced: (() => void) | undefined
   #isSettled = false
   #isQuiesced = false
   #quarantined = false
-  readonly #cancel: () => void
+  readonly #canceller: Canceller
+  readonly #number: number
 
-  constructor(cancel: () => void) {
-    this.#cancel = cancel
-    this.settled = new Promise((resolve, reject) => {
-      this.#resolve = resolve
-      this.#reject = reject
-    })
+  constructor(canceller: Canceller, number: number) {
+    this.#canceller = canceller
+    this.#number = number
+    this.settled = new Promise(leaveFunctions)
+    this.#resolve = lastResolve
+    this.#reject = lastReject
   }
 
   /** Resolves when neither hardware nor a thread can touch the memory any more; never rejects, may never resolve. */
@@ -62,19 +76,21 @@ export class Transfer {
 
   /** Settles with KVSEAM_CANCELLED unless it has settled already. */
   cancel(): void {
-    this.#cancel()
+    this.#canceller.cancel(this.#number)
   }
 
   /** @internal */
-  settle(outcome: TransferOutcome | SeamError): void {
+  succeed(outcome: TransferOutcome): void {
     this.#isSettled = true
-    if (outcome instanceof Error) {
-      // A caller may wait for `quiesced` alone; the failure is then not an unhandled one.
-      this.settled.catch(ignore)
-      this.#reject(outcome)
-    } else {
-      this.#resolve(outcome)
-    }
+    this.#resolve(outcome)
+  }
+
+  /** @internal */
+  fail(error: SeamError): void {
+    this.#isSettled = true
+    // A caller may wait for `quiesced` alone; the failure is then not an unhandled one.
+    this.settled.catch(ignore)
+    this.#reject(error)
   }
 
   /** @internal */

@@ -1,9 +1,10 @@
-// The decision log: JSON lines, written behind the event loop's back. A disk that fails or stalls costs records, never
-// transfers; how many were lost is itself written down as soon as writing works again.
+// The record log: JSON lines tied into a hash chain, written behind the event loop's back. A disk that fails or stalls costs
+// records, never transfers; how many were lost is itself written down as soon as writing works again.
 
-import { closeSync, openSync } from 'node:fs'
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { pino } from 'pino'
 import { SeamError } from '../errors.js'
+import { Chain } from './chain.js'
 
 /** Bytes that may wait for the disk before records are dropped. */
 const MOST_WAITING_BYTES = 16 * 1024 * 1024
@@ -11,16 +12,22 @@ const MOST_WAITING_BYTES = 16 * 1024 * 1024
 export class RecordLog {
   readonly file: string
   readonly #sink: ReturnType<typeof pino.destination>
+  readonly #chain = new Chain()
+  /** Bytes of each record that has not reached the file yet, oldest first; of the first one, what is left. */
+  readonly #waiting: number[] = []
   #written = 0
-  #lost = 0
-  #lostSinceGap = 0
+  #dropped = 0
+  #droppedSinceGap = 0
   #failure: Error | undefined
+  #closing: Promise<void> | undefined
+  #closed = false
 
   /** @throws KVSEAM_RECORD_LOG when the file can't be opened for appending */
   constructor(file: string) {
     this.file = file
+    let torn = false
     try {
-      closeSync(openSync(file, 'a'))
+      torn = endsInsideALine(file)
     } catch (cause) {
       throw new SeamError(
         'KVSEAM_RECORD_LOG',
@@ -30,20 +37,24 @@ export class RecordLog {
       )
     }
     this.#sink = pino.destination({ dest: file, sync: false, minLength: 8192, maxLength: MOST_WAITING_BYTES })
-    this.#sink.on('drop', () => this.#lose())
+    this.#sink.on('write', (bytes: number) => this.#arrived(bytes))
+    // What failed stays in the sink and is tried again with the next record, so nothing is lost yet.
     this.#sink.on('error', (error: Error) => {
       this.#failure = error
-      this.#lose()
     })
+    if (torn) {
+      this.#waiting.push(1)
+      this.#sink.write('\n')
+    }
   }
 
   get written(): number {
     return this.#written
   }
 
-  /** Records that never reached the file. */
+  /** Records that never reached the file: dropped while it could not be written, or still waiting at the end. */
   get lost(): number {
-    return this.#lost
+    return this.#dropped + (this.#closed ? this.#waiting.length : 0)
   }
 
   get failure(): Error | undefined {
@@ -51,31 +62,69 @@ export class RecordLog {
   }
 
   write(record: object): void {
-    if (this.#lostSinceGap > 0) {
-      const gap = { schema: 'kvseam.gap/1', lost: this.#lostSinceGap }
-      this.#lostSinceGap = 0
-      this.#sink.write(`${JSON.stringify(gap)}\n`)
+    if (this.#closing !== undefined) return
+    if (this.#droppedSinceGap > 0) {
+      const lost = this.#droppedSinceGap
+      if (this.#hand({ schema: 'kvseam.gap/1', lost })) this.#droppedSinceGap = 0
     }
     this.#written++
-    this.#sink.write(`${JSON.stringify(record)}\n`)
+    if (this.#hand(record)) return
+    this.#dropped++
+    this.#droppedSinceGap++
   }
 
-  /** Waits for what is written so far to reach the file; at most `timeoutMs`. */
+  /** Waits for what is written so far to reach the file; at most `timeoutMs`. Idempotent. */
   async close(timeoutMs = 2000): Promise<void> {
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, timeoutMs)
+    this.#closing ??= new Promise<void>((resolve) => {
       const done = (): void => {
         clearTimeout(timer)
+        this.#closed = true
+        // Gives the descriptor back also when the file can't be written.
+        this.#sink.destroy()
         resolve()
       }
+      const timer = setTimeout(done, timeoutMs)
       this.#sink.once('close', done)
       this.#sink.once('error', done)
       this.#sink.end()
     })
+    await this.#closing
   }
 
-  #lose(): void {
-    this.#lost++
-    this.#lostSinceGap++
+  /** False when there is no room: the file could not be written for so long that the sink is full. */
+  #hand(record: object): boolean {
+    const linked = this.#chain.link(JSON.stringify(record))
+    const line = `${linked}\n`
+    let taken = true
+    const drop = (): void => {
+      taken = false
+    }
+    this.#waiting.push(Buffer.byteLength(line))
+    this.#sink.once('drop', drop)
+    this.#sink.write(line)
+    this.#sink.off('drop', drop)
+    if (taken) this.#chain.wrote(linked)
+    else this.#waiting.pop()
+    return taken
+  }
+
+  #arrived(bytes: number): void {
+    let left = bytes
+    let whole = 0
+    while (whole < this.#waiting.length && left >= this.#waiting[whole]!) left -= this.#waiting[whole++]!
+    this.#waiting.splice(0, whole)
+    if (left > 0 && this.#waiting.length > 0) this.#waiting[0]! -= left
+  }
+}
+
+/** What a writer that died in the middle of a record left behind; the next record must not be glued to it. */
+function endsInsideALine(file: string): boolean {
+  const descriptor = openSync(file, 'a+')
+  try {
+    const { size } = fstatSync(descriptor)
+    const last = Buffer.alloc(1)
+    return size > 0 && readSync(descriptor, last, 0, 1, size - 1) === 1 && last[0] !== 0x0a
+  } finally {
+    closeSync(descriptor)
   }
 }

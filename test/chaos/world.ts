@@ -34,7 +34,7 @@ export class ChaosWorld {
   }
 
   static async open(): Promise<ChaosWorld> {
-    const seam = await openSeam({ sessionsPerPath: 100_000 })
+    const seam = await openSeam({ profile: 'reference', sessionsPerPath: 100_000 })
     for (const name of OWN) await seam.agent(name)
     const peer = await ChaosPeer.start(PEER, PEER_BLOCKS * BLOCK_BYTES)
     await seam.connect(seam.agents[0]!, peer.metadata)

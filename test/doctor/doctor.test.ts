@@ -30,6 +30,8 @@ function finding(root: { root: string }, name: string) {
   return machineFindings(root).find((each) => each.name === name)
 }
 
+const EFA = { 'sys/class/infiniband/rdmap0s6/device/uevent': 'DRIVER=efa\n' }
+
 async function doctor(...argv: string[]): Promise<{ code: number; out: string[] }> {
   const out: string[] = []
   const code = await doctorCommand(argv, {
@@ -94,4 +96,60 @@ test('a backend that was asked for and is not there gives exit code 4 and the re
   const { code, out } = await doctor('--backend', 'nosuch')
   expect(code).toBe(4)
   expect(out.join('\n')).toContain("backend 'nosuch' is not available")
+})
+
+test('without EFA and Neuron devices nothing is said about what they need', () => {
+  const names = machineFindings(machine({})).map((each) => each.name)
+  expect(names.filter((name) => name.startsWith('efa.') || name.startsWith('neuron.'))).toEqual([])
+})
+
+test('a Trainium instance with too few EFA interfaces, an old driver and no library is told what to do about each', () => {
+  const bare = machine({
+    ...EFA,
+    'sys/class/dmi/id/product_name': 'trn2.48xlarge\n',
+    'sys/module/efa/version': '2.3.0\n',
+  })
+  expect(finding(bare, 'efa.interfaces')).toMatchObject({
+    status: 'note',
+    found: '1 of the 16 EFA interfaces of a trn2.48xlarge',
+  })
+  expect(finding(bare, 'efa.driver')?.remedy).toContain('no RDMA write')
+  expect(finding(bare, 'efa.verbs')?.remedy).toContain('/dev/infiniband')
+  expect(finding(bare, 'efa.libfabric')?.remedy).toContain('EFA installer')
+  const counters = machine({ ...EFA, 'sys/module/efa/version': '2.10.0g\n' })
+  expect(finding(counters, 'efa.driver')?.remedy).toContain('no counters')
+  expect(finding(counters, 'efa.interfaces')).toBeUndefined()
+})
+
+test('an EFA host that has everything is well', () => {
+  const whole = machine({
+    ...EFA,
+    'sys/module/efa/version': '2.17.1g\n',
+    'dev/infiniband/uverbs0': '',
+    'opt/amazon/efa/lib/libfabric.so.1': '',
+    'dev/neuron0': '',
+    'sys/module/neuron/version': '2.30.1\n',
+    'opt/aws/neuron/lib/libnrt.so.1': '',
+  })
+  for (const name of ['efa.driver', 'efa.verbs', 'efa.libfabric', 'neuron.runtime']) {
+    expect(finding(whole, name)).toMatchObject({ status: 'ok', remedy: null })
+  }
+  expect(finding(machine({ 'dev/neuron0': '' }), 'neuron.runtime')?.remedy).toContain('aws-neuronx-runtime-lib')
+})
+
+test('variables that change or end things are noted, and others are not', () => {
+  const noted = (root: { root: string }, env: Record<string, string>): string[] =>
+    machineFindings(root, env)
+      .map((each) => each.name)
+      .filter((name) => name.startsWith('variable.'))
+  expect(noted(machine({}), {})).toEqual([])
+  expect(noted(machine({}), { FI_PROVIDER: 'tcp' })).toEqual([])
+  expect(noted(machine({}), { KVSEAM_FAULTS: '*=off', FI_EFA_MTU_SIZE: '1' })).toEqual([
+    'variable.faults',
+    'variable.efa-aborting',
+  ])
+  expect(noted(machine(EFA), { FI_PROVIDER: 'tcp' })).toEqual(['variable.provider'])
+  expect(noted(machine(EFA), { FI_PROVIDER: 'efa' })).toEqual([])
+  expect(noted(machine({ ...EFA, 'dev/neuron0': '' }), {})).toEqual(['variable.efa-shm'])
+  expect(noted(machine({ ...EFA, 'dev/neuron0': '' }), { FI_EFA_ENABLE_SHM_TRANSFER: '0' })).toEqual([])
 })

@@ -19,7 +19,7 @@ process.on('warning', () => {})
 process.removeAllListeners('warning')
 
 async function cycle(n: number): Promise<void> {
-  const seam = await openSeam({ sessionsPerPath: 1000 })
+  const seam = await openSeam({ profile: 'reference', sessionsPerPath: 1000 })
   try {
     seam.faults.arm(`seed=${n};${SPECS[n % SPECS.length]}`)
     const prefill = await seam.agent('prefill-0')
@@ -60,7 +60,7 @@ async function leaks(): Promise<void> {
 }
 
 async function fullQueue(): Promise<void> {
-  const seam = await openSeam({ sessionsPerPath: 1000 })
+  const seam = await openSeam({ profile: 'reference', sessionsPerPath: 1000 })
   const prefill = await seam.agent('prefill-0')
   const decode = await seam.agent('decode-0')
   const from = prefill.allocate(BLOCK, { name: 'kv' })

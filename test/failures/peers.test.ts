@@ -25,7 +25,7 @@ interface Puller {
 
 async function puller(bytesPerSecond = 0): Promise<Puller> {
   vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
-  const seam = await openSeam({ sessionsPerPath: 10_000 })
+  const seam = await openSeam({ profile: 'reference', sessionsPerPath: 10_000 })
   onTestFinished(() => seam.close())
   const rails = [0, 1].map((n) => ({ name: `rail${n}`, bytesPerSecond }))
   const agent = await seam.agent('decode-0', { rails })

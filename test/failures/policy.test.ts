@@ -156,7 +156,7 @@ describe('a clock', () => {
   row(41, 'on the wall that jumps by days changes no decision', async () => {
     const run = async (jumpMs: number): Promise<string> => {
       let nowUs = 0
-      const seam = await openSeam({ clockUs: () => (nowUs += 1000) })
+      const seam = await openSeam({ profile: 'reference', clockUs: () => (nowUs += 1000) })
       try {
         const prefill = await seam.agent('prefill-0')
         await seam.agent('decode-0')
@@ -200,7 +200,7 @@ describe('a session', () => {
   row(46, 'that is never given back ends with its lease, and its place is free again', async () => {
     vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
     let nowUs = 1_000_000
-    const seam = await openSeam({ clockUs: () => nowUs, sessionsPerPath: 4 })
+    const seam = await openSeam({ profile: 'reference', clockUs: () => nowUs, sessionsPerPath: 4 })
     onTestFinished(() => seam.close())
     const prefill = await seam.agent('prefill-0')
     const decode = await seam.agent('decode-0')

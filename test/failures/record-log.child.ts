@@ -3,7 +3,7 @@
 import { once } from 'node:events'
 import { openSeam } from '../../src/index.js'
 
-const seam = await openSeam({ recordLog: process.argv[2]!, sessionsPerPath: 1_000_000 })
+const seam = await openSeam({ profile: 'reference', recordLog: process.argv[2]!, sessionsPerPath: 1_000_000 })
 await seam.agent('prefill-0')
 await seam.agent('decode-0')
 

@@ -20,7 +20,7 @@ function folder(): string {
 
 /** Decides over and over and returns the longest pause that a timer of 1 ms saw. */
 async function decideFor(ms: number, recordLog: string) {
-  const seam = await openSeam({ recordLog, sessionsPerPath: 1_000_000 })
+  const seam = await openSeam({ profile: 'reference', recordLog, sessionsPerPath: 1_000_000 })
   await seam.agent('prefill-0')
   await seam.agent('decode-0')
   let worst = 0

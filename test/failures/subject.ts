@@ -48,7 +48,7 @@ export class Subject {
 
   static async open(options: SeamOptions = {}, agentOptions: AgentOptions = {}): Promise<Subject> {
     vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
-    const seam = await openSeam({ sessionsPerPath: 10_000, ...options })
+    const seam = await openSeam({ profile: 'reference', sessionsPerPath: 10_000, ...options })
     onTestFinished(() => seam.close())
     const prefill = await seam.agent('prefill-0', agentOptions)
     const decode = await seam.agent('decode-0', agentOptions)

@@ -6,7 +6,7 @@ import { permitNumber } from '../../src/permit.js'
 
 const BLOCK = 4096
 
-const seam = await openSeam({ sessionsPerPath: 1000 })
+const seam = await openSeam({ profile: 'reference', sessionsPerPath: 1000 })
 if (process.argv[2] === 'arm-and-disarm') seam.faults.arm('seed=1;*=drop').disarm()
 const prefill = await seam.agent('prefill-0')
 const decode = await seam.agent('decode-0')

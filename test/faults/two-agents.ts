@@ -22,7 +22,7 @@ export async function twoAgents(
   agentOptions: AgentOptions = {},
   blocks = BLOCKS,
 ): Promise<TwoAgents> {
-  const seam = await openSeam({ sessionsPerPath: 10_000, ...options })
+  const seam = await openSeam({ profile: 'reference', sessionsPerPath: 10_000, ...options })
   onTestFinished(() => seam.close())
   const prefill = await seam.agent('prefill-0', agentOptions)
   const decode = await seam.agent('decode-0', agentOptions)

@@ -175,7 +175,7 @@ it('calls nobody back after close() has resolved, and closes as often as one lik
       fc.constantFrom(...SPECS, '*=pause', '*=delay(1s)', '*.poll=stall(50ms)'),
       fc.nat(20),
       async (spec, waitMs) => {
-        const seam = await openSeam({ sessionsPerPath: 1000 })
+        const seam = await openSeam({ profile: 'reference', sessionsPerPath: 1000 })
         const prefill = await seam.agent('prefill-0')
         const decode = await seam.agent('decode-0')
         const from = prefill.allocate(8 * BLOCK, { name: 'kv' })

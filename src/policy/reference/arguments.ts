@@ -44,10 +44,13 @@ export function entersWindow(sample: Sample): boolean {
     case 'timeout':
     case 'transport':
     case 'corrupt':
+    case 'link_down':
       return !sample.selfDelayed
     case 'remote_busy':
     case 'local':
     case 'cancelled':
+    case 'expired':
+    case 'telemetry_missing':
       return false
     default:
       throw invalid('outcome', sample.outcome satisfies never, 'a SampleOutcome')

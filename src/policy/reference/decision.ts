@@ -1,7 +1,7 @@
 // One routing decision with everything it rested on, frozen: references to immutable assessments and the session counts
 // of that moment. Words, PRS, FAE and ranking vectors of the record are computed from those when detail() is first called.
 
-import type { CandidateRecord, DecisionDetail, PolicyDecision } from '../policy.js'
+import type { CandidateRecord, DecisionDetail, PolicyDecision, Verdict } from '../policy.js'
 import { judge } from './admissibility.js'
 import type { Assessment } from './assessment.js'
 import type { Demand } from './demand.js'
@@ -37,15 +37,17 @@ export function isAvailable(assessment: Assessment, activeSessions: number): boo
 }
 
 export class ReferenceDecision implements PolicyDecision {
-  readonly admitted: boolean
+  readonly verdict: Verdict
   readonly outcome: RouteOutcome
   readonly path: number
   readonly leaseId: number
+  readonly ticket = 0
+  readonly retryAfterUs = null
   readonly #grounds: Grounds
   #detail: DecisionDetail | null = null
 
   constructor(outcome: RouteOutcome, path: number, leaseId: number, grounds: Grounds) {
-    this.admitted = path >= 0
+    this.verdict = path >= 0 ? 'admitted' : 'rejected'
     this.outcome = outcome
     this.path = path
     this.leaseId = leaseId
@@ -67,6 +69,9 @@ function describe(outcome: RouteOutcome, grounds: Grounds): DecisionDetail {
     selectionPolicy,
     chosen: chosenId,
     candidates: assessments.map((assessment, position) => candidateRecord(assessment, position, grounds)),
+    flips: [],
+    panic: false,
+    pressure: null,
   }
 }
 
@@ -97,6 +102,8 @@ function candidateRecord(assessment: Assessment, position: number, grounds: Grou
     availableAlternates: alternates,
     rank: verdict.admissible ? rankOf(selectionPolicy, assessment, activeSessions) : null,
     chosen: position === grounds.chosen,
+    failed: verdict.admissible ? [] : [{ rule: verdict.outcome, have: null, limit: null }],
+    model: null,
   }
 }
 

@@ -51,6 +51,11 @@ export class LeaseBook {
     return expired ?? NONE
   }
 
+  /** When the next lease ends by the clock; Infinity without one. */
+  firstExpiryUs(): number {
+    return this.#heap[0]?.expiresUs ?? Number.POSITIVE_INFINITY
+  }
+
   #end(lease: Lease): void {
     this.#live.delete(lease.id)
     this.active[lease.path]!--

@@ -2,14 +2,17 @@
 // The published "pool" is a path here; a candidate's alternates are the other candidates of its request.
 
 import { SeamError } from '../../errors.js'
-import type {
-  PathDescription,
-  PathSnapshot,
-  Policy,
-  PolicyDecision,
-  PolicyRequest,
-  Sample,
-  Transition,
+import {
+  NOTHING_HAPPENED,
+  type PathDescription,
+  type PathSnapshot,
+  type PathState,
+  type Policy,
+  type PolicyDecision,
+  type PolicyRequest,
+  type Sample,
+  type TickResult,
+  type Transition,
 } from '../policy.js'
 import { judge } from './admissibility.js'
 import { checkClock, checkLease, checkPath, checkSample, entersWindow } from './arguments.js'
@@ -35,6 +38,8 @@ export interface ReferencePathSnapshot extends PathSnapshot {
   readonly cleanWindows: number
 }
 
+const NO_TRANSITIONS: readonly Transition[] = Object.freeze([])
+
 /** Throws KVSEAM_CONFIG_INVALID when a threshold is unknown or out of range. */
 export function createReferencePolicy(options: ReferencePolicyOptions = {}): Policy {
   return new ReferencePolicy(options, new LeaseBook())
@@ -43,6 +48,7 @@ export function createReferencePolicy(options: ReferencePolicyOptions = {}): Pol
 /** The vector checker builds it around its own lease book, to set session counts; everybody else uses the function above. */
 export class ReferencePolicy implements Policy {
   readonly profile = 'reference'
+  readonly configHash = ''
   readonly #thresholds: ReferenceThresholds
   readonly #leases: LeaseBook
   readonly #assessments: Assessment[] = []
@@ -78,16 +84,16 @@ export class ReferencePolicy implements Policy {
     return index
   }
 
-  observe(sample: Sample, nowUs: number): Transition | null {
+  observe(sample: Sample, nowUs: number): readonly Transition[] {
     checkClock(nowUs)
     checkSample(sample)
     const before = this.#at(sample.path)
-    if (!entersWindow(sample)) return null
+    if (!entersWindow(sample)) return NO_TRANSITIONS
     const window = this.#windows[sample.path]!
     window.add(sample.totalUs / 1000, sample.dropFraction)
     const after = reassess(before, window, this.#thresholds)
     this.#assessments[sample.path] = after
-    return after.state === before.state ? null : transitionBetween(before, after)
+    return after.state === before.state ? NO_TRANSITIONS : [transitionBetween(before, after)]
   }
 
   decide(request: PolicyRequest, nowUs: number): PolicyDecision {
@@ -105,9 +111,40 @@ export class ReferencePolicy implements Policy {
     return this.#leases.release(leaseId)
   }
 
-  tick(nowUs: number): readonly number[] {
+  /** Nothing here depends on when a transfer was posted. */
+  start(_leaseId: number, _nowUs: number): boolean {
+    return false
+  }
+
+  /** The published rules have no queue. */
+  withdraw(_ticket: number, _nowUs: number): boolean {
+    return false
+  }
+
+  tick(nowUs: number): TickResult {
     checkClock(nowUs)
-    return this.#leases.expire(nowUs)
+    const expiredLeases = this.#leases.expire(nowUs)
+    return expiredLeases.length === 0 ? NOTHING_HAPPENED : { ...NOTHING_HAPPENED, expiredLeases }
+  }
+
+  nextTickUs(): number {
+    return this.#leases.firstExpiryUs()
+  }
+
+  pin(_path: number, state: PathState | null): readonly Transition[] {
+    throw new SeamError(
+      'KVSEAM_NOT_SUPPORTED',
+      { profile: this.profile, state },
+      "the published rules know no operator override; open the seam with profile 'default' to pin a path",
+    )
+  }
+
+  configure(): void {
+    throw new SeamError(
+      'KVSEAM_NOT_SUPPORTED',
+      { profile: this.profile },
+      'the published thresholds are fixed when the policy is made; make a new one',
+    )
   }
 
   snapshot(path: number): ReferencePathSnapshot {

@@ -83,6 +83,10 @@ function runRoute(step: Fields, nowUs: number, policy: ReferencePolicy, paths: R
       deadlineUs: null,
       candidates: Array.from(paths.values(), (path) => path.index),
       leaseUs: TRACE_LEASE_US,
+      attempt: 0,
+      recomputeUs: null,
+      mayQueue: false,
+      seq: 0,
     },
     nowUs,
   )
@@ -114,6 +118,7 @@ function sampleOf(step: Fields, path: number): Sample {
   const wholeUs = Math.round(latencyMs * 1000)
   return {
     path,
+    leaseId: 0,
     outcome: dropFraction === 1 ? 'transport' : 'ok',
     // Vectors give whole microseconds in milliseconds; times 1000 alone would add a rounding error.
     totalUs: wholeUs / 1000 === latencyMs ? wholeUs : latencyMs * 1000,

@@ -64,6 +64,7 @@ export class DecisionReevaluator {
     this.#second.observe(
       {
         path,
+        leaseId: 0,
         outcome: sample.outcome,
         totalUs: sample.totalUs,
         bytes: sample.bytes,

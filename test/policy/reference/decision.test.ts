@@ -39,7 +39,7 @@ test('a candidate’s record carries its figures from before the session was tak
   policy.addPath(path('b', { maxSessions: 4 }), 0)
   feed(policy, 0, [20])
   const decision = policy.decide(request([0, 1], { workload: workload({ criticality: 0.2 }) }), 0)
-  expect(decision).toMatchObject({ admitted: true, outcome: 'rerouted_to_alternate', path: 0 })
+  expect(decision).toMatchObject({ verdict: 'admitted', outcome: 'rerouted_to_alternate', path: 0 })
   expect(decision.detail()).toEqual({
     outcome: 'rerouted_to_alternate',
     reason: 'headroom_first selected a over healthier b',
@@ -65,6 +65,8 @@ test('a candidate’s record carries its figures from before the session was tak
         availableAlternates: 1,
         rank: [0, 0, 0, 0.2, 0.225, -4],
         chosen: true,
+        failed: [],
+        model: null,
       },
       {
         path: 'b',
@@ -84,8 +86,13 @@ test('a candidate’s record carries its figures from before the session was tak
         availableAlternates: 1,
         rank: [1, 0, 0, 0, 0, -4],
         chosen: false,
+        failed: [],
+        model: null,
       },
     ],
+    flips: [],
+    panic: false,
+    pressure: null,
   })
   expect(policy.snapshot(0).activeSessions).toBe(1)
 })

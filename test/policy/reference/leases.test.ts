@@ -28,19 +28,19 @@ test('tick ends leases whose time is over, earliest first, and a later release o
   policy.addPath(path('a'), 0)
   const take = (leaseUs: number) => policy.decide(request([0], { leaseUs }), 100).leaseId
   const [late, early, same] = [take(50), take(10), take(10)]
-  expect(policy.tick(109)).toEqual([])
-  expect(policy.tick(110)).toEqual([early, same])
-  expect(policy.tick(110)).toEqual([])
+  expect(policy.tick(109).expiredLeases).toEqual([])
+  expect(policy.tick(110).expiredLeases).toEqual([early, same])
+  expect(policy.tick(110).expiredLeases).toEqual([])
   expect(policy.release(early!, 110)).toBe(false)
   expect(policy.snapshot(0).activeSessions).toBe(1)
-  expect(policy.tick(1000)).toEqual([late])
+  expect(policy.tick(1000).expiredLeases).toEqual([late])
 })
 
 test('explain takes no session and gives no lease', () => {
   const policy = createReferencePolicy()
   policy.addPath(path('a', { maxSessions: 1 }), 0)
   const explained = policy.explain(request([0]), 0)
-  expect(explained).toMatchObject({ admitted: true, path: 0, leaseId: 0 })
+  expect(explained).toMatchObject({ verdict: 'admitted', path: 0, leaseId: 0 })
   expect(policy.snapshot(0).activeSessions).toBe(0)
 })
 
@@ -50,13 +50,13 @@ test('a full path refuses with its counts until a session comes back', () => {
   const first = policy.decide(request([0]), 0)
   policy.decide(request([0]), 0)
   const refused = policy.decide(request([0]), 0)
-  expect(refused).toMatchObject({ admitted: false, outcome: 'no_admissible_pool', leaseId: 0 })
+  expect(refused).toMatchObject({ verdict: 'rejected', outcome: 'no_admissible_pool', leaseId: 0 })
   expect(refused.detail().candidates[0]).toMatchObject({
     outcome: 'rejected_capacity',
     reason: 'capacity exhausted (2/2)',
   })
   policy.release(first.leaseId, 0)
-  expect(policy.decide(request([0]), 0).admitted).toBe(true)
+  expect(policy.decide(request([0]), 0).verdict).toBe('admitted')
 })
 
 type Act =
@@ -92,7 +92,7 @@ test('whatever is decided, released and expired, sessions are the live leases an
       for (const each of acts) {
         if (each.kind === 'decide') {
           const decision = policy.decide(request(each.paths, { leaseUs: each.leaseUs }), nowUs)
-          if (decision.admitted) {
+          if (decision.verdict === 'admitted') {
             expect(live.has(decision.leaseId)).toBe(false)
             expect(granted).not.toContain(decision.leaseId)
             granted.push(decision.leaseId)
@@ -105,7 +105,7 @@ test('whatever is decided, released and expired, sessions are the live leases an
           nowUs += each.byUs
           const due = [...live].filter(([, lease]) => lease.expiresUs <= nowUs)
           due.sort(([idA, a], [idB, b]) => a.expiresUs - b.expiresUs || idA - idB)
-          expect(policy.tick(nowUs)).toEqual(due.map(([id]) => id))
+          expect(policy.tick(nowUs).expiredLeases).toEqual(due.map(([id]) => id))
           for (const [id] of due) live.delete(id)
         }
         CAPACITIES.forEach((maxSessions, index) => {

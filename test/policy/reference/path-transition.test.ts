@@ -52,9 +52,9 @@ test('a bad sample clears the clean count, a clean one the bad count', () => {
   expect(after(1)).toBe('restored')
 })
 
-test('observe returns the transition with the numbers that caused it, and null when the state stays', () => {
-  expect(policy.observe(sample(0, 1), 0)).toBeNull()
-  expect(policy.observe(sample(0, 20), 0)).toEqual({
+test('observe returns the transition with the numbers that caused it, and none when the state stays', () => {
+  expect(policy.observe(sample(0, 1), 0)).toEqual([])
+  expect(policy.observe(sample(0, 20), 0)[0]).toEqual({
     path: 0,
     from: 'healthy',
     to: 'degraded_usable',
@@ -69,7 +69,7 @@ test('observe returns the transition with the numbers that caused it, and null w
       cleanWindows: 0,
     },
   })
-  expect(policy.observe(sample(0, 20), 0)).toBeNull()
+  expect(policy.observe(sample(0, 20), 0)).toEqual([])
 })
 
 test('scores on a limit belong to the milder side', () => {

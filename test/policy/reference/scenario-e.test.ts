@@ -92,8 +92,10 @@ describe.each(ROWS)('$name', (row) => {
     const decision = policy.explain(request([DEGRADED], { workload: row.workload }), 0)
     const [candidate] = decision.detail().candidates
     expect(candidate).toMatchObject({ outcome: row.outcome, reason: row.reason })
-    expect(decision.admitted).toBe(row.outcome.startsWith('admitted'))
-    expect(decision.outcome).toBe(decision.admitted ? 'admitted_despite_degradation' : 'no_admissible_pool')
+    expect(decision.verdict).toBe(row.outcome.startsWith('admitted') ? 'admitted' : 'rejected')
+    expect(decision.outcome).toBe(
+      decision.verdict === 'admitted' ? 'admitted_despite_degradation' : 'no_admissible_pool',
+    )
   })
 
   test(`with a clean path beside it: goes to the ${row.chosen} one`, () => {
@@ -109,7 +111,7 @@ test('the six outcomes are those of the shared scenario-e.json', (context) => {
     const decision = policy.explain(request([DEGRADED], { workload: row.workload }), 0)
     return {
       workload: row.name,
-      admitted: decision.admitted,
+      admitted: decision.verdict === 'admitted',
       outcome: decision.detail().candidates[0]?.outcome,
     }
   })

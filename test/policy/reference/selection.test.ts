@@ -62,7 +62,7 @@ test('a soft-full path is passed over by balanced and the decision says so', () 
 
 test('a request without candidates is no_admissible_pool, not an error', () => {
   const decision = policy.decide(request([]), 0)
-  expect(decision).toMatchObject({ admitted: false, outcome: 'no_admissible_pool', path: -1, leaseId: 0 })
+  expect(decision).toMatchObject({ verdict: 'rejected', outcome: 'no_admissible_pool', path: -1, leaseId: 0 })
   expect(decision.detail()).toMatchObject({ chosen: null, candidates: [] })
 })
 

@@ -10,6 +10,7 @@ export function path(id: string, changes: Partial<PathDescription> = {}): PathDe
 export function sample(index: number, latencyMs: number, changes: Partial<Sample> = {}): Sample {
   return {
     path: index,
+    leaseId: 0,
     outcome: 'ok',
     totalUs: Math.round(latencyMs * 1000),
     bytes: 524_288,
@@ -40,6 +41,10 @@ export function request(candidates: readonly number[], changes: Partial<PolicyRe
     deadlineUs: null,
     candidates,
     leaseUs: 1_000_000,
+    attempt: 0,
+    recomputeUs: null,
+    mayQueue: false,
+    seq: 0,
     ...changes,
   }
 }
