@@ -22,6 +22,7 @@ export class ChaosPeer {
       this.#asked.get(id)?.(digest)
       this.#asked.delete(id)
     })
+    child.on('error', () => {}) // a question to a process that is being killed; its exit answers
     child.on('exit', () => {
       for (const answer of this.#asked.values()) answer(null)
       this.#asked.clear()

@@ -200,7 +200,8 @@ class RoundPlayer {
       this.#tally.problem(`round ${this.#round}: a transfer over ${path.id} did not settle within ${Math.round(ms)} ms`)
       return
     }
-    this.#tally.settled(ms, planned.deadlineMs)
+    const totalNs = SeamError.is(outcome) ? outcome.facts['totalNs'] : undefined
+    this.#tally.settled(ms, typeof totalNs === 'number' ? totalNs / 1e6 : undefined, planned.deadlineMs)
     if (outcome !== null) {
       if (!SeamError.is(outcome)) throw outcome
       this.#tally.outcome(outcome.code)

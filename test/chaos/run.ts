@@ -107,7 +107,7 @@ if (values.json) {
   console.log(`  wrong            ${tally.wrong}`)
   console.log(`  leaked           ${tally.leaked}`)
   console.log(
-    `  late             ${tally.late} settled more than 50 ms after their deadline, the worst by ${Math.max(0, tally.worstOverrunMs).toFixed(1)} ms`,
+    `  late             ${tally.late} settled more than 50 ms after their deadline, the worst by ${Math.max(0, tally.worstOverrunMs).toFixed(1)} ms (${Math.max(0, tally.worstNativeOverrunMs).toFixed(1)} ms before the event loop)`,
   )
   console.log(`  worst settle     ${tally.worstSettleMs.toFixed(1)} ms`)
   for (const problem of tally.problems) console.log(`  problem: ${problem}`)

@@ -20,6 +20,8 @@ export class ChaosTally {
   /** Settled more than 50 ms after their deadline, and the worst of it; the machine's own stalls are in here. */
   late = 0
   worstOverrunMs = 0
+  /** The same as the progress thread saw it, without the way through the event loop. */
+  worstNativeOverrunMs = 0
   worstSettleMs = 0
   kills = 0
   cuts = 0
@@ -31,7 +33,9 @@ export class ChaosTally {
     this.outcomes.set(code, (this.outcomes.get(code) ?? 0) + 1)
   }
 
-  settled(ms: number, deadlineMs: number): void {
+  /** @param nativeMs as measured by the engine; undefined where it did not say */
+  settled(ms: number, nativeMs: number | undefined, deadlineMs: number): void {
+    if (nativeMs !== undefined) this.worstNativeOverrunMs = Math.max(this.worstNativeOverrunMs, nativeMs - deadlineMs)
     this.worstSettleMs = Math.max(this.worstSettleMs, ms)
     const overrunMs = ms - deadlineMs
     this.worstOverrunMs = Math.max(this.worstOverrunMs, overrunMs)

@@ -40,13 +40,16 @@ export function nativeTests(): Set<string> {
 
 export function renderMatrix(): string {
   const tests = rowTests()
-  const covered = FAILURE_ROWS.filter((row) => tests.some((test) => test.number === row.number))
+  const covered = FAILURE_ROWS.filter(
+    (row) => row.elsewhere !== undefined || tests.some((test) => test.number === row.number),
+  )
   const whole = covered.filter((row) => row.open === undefined)
   const lines = FAILURE_ROWS.map((row) => {
     const mine = tests.filter((test) => test.number === row.number)
     const shown = [
       ...mine.map((test) => `${test.name} (\`${test.file}\`)`),
       ...(row.native ?? []).map((name) => `\`${name}\``),
+      ...(row.elsewhere ?? []).map(([file, name]) => `${name} (\`${file}\`)`),
     ]
     if (row.open !== undefined) shown.push(`**not yet covered:** ${row.open}`)
     return `| ${row.number} | ${row.fault} | ${row.expected} | ${shown.join('<br>')} |`

@@ -4,6 +4,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { onTestFinished } from 'vitest'
+import { childEnvironment } from '../child-environment.js'
 
 const CHILD = fileURLToPath(new URL('./peer.child.ts', import.meta.url))
 
@@ -17,10 +18,18 @@ export class PeerProcess {
   }
 
   /** @param bytesPerSecond of its rails; 0: as fast as memory */
-  static async start(name: string, { fill = 1, bytesPerSecond = 0 } = {}): Promise<PeerProcess> {
+  static async start(
+    name: string,
+    {
+      fill = 1,
+      bytesPerSecond = 0,
+      env = {},
+    }: { fill?: number; bytesPerSecond?: number; env?: NodeJS.ProcessEnv } = {},
+  ): Promise<PeerProcess> {
     const child = fork(CHILD, [name, String(fill), String(bytesPerSecond)], {
       execArgv: ['--import', 'tsx'],
-      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      stdio: ['ignore', 'ignore', env['KVSEAM_FAULTS'] === undefined ? 'inherit' : 'ignore', 'ipc'],
+      env: childEnvironment(env),
     })
     onTestFinished(() => void child.kill('SIGKILL'))
     const message = (await next(child)) as { metadata: string }
@@ -33,6 +42,11 @@ export class PeerProcess {
 
   async next(): Promise<Record<string, unknown>> {
     return (await next(this.#child)) as Record<string, unknown>
+  }
+
+  /** The signal that ended it; null while it lives. */
+  get signal(): NodeJS.Signals | null {
+    return this.#child.signalCode
   }
 
   async kill(): Promise<void> {
@@ -59,6 +73,10 @@ function stateOf(pid: number): string {
 
 function next(child: ChildProcess): Promise<unknown> {
   return new Promise((resolve, reject) => {
+    if (child.exitCode !== null || child.signalCode !== null) {
+      reject(new Error('the peer process has ended'))
+      return
+    }
     const onMessage = (message: unknown): void => {
       child.off('exit', onExit)
       resolve(message)

@@ -10,7 +10,7 @@ agent
   .allocate(1024 * 1024, { name: 'kv' })
   .view()
   .fill(Number(fill))
-process.on('message', async (message: { write?: string }) => {
+process.on('message', async (message: { write?: string; deadlineMs?: number }) => {
   if (message.write === undefined) return
   // A push into memory of the parent, slowly, for tests that freeze this process in the middle.
   try {
@@ -22,7 +22,7 @@ process.on('message', async (message: { write?: string }) => {
     const moving = seam.transfer(decision, {
       from: from.range(0, from.bytes),
       to: peer.region('landing').range(0, from.bytes),
-      deadlineMs: 20_000,
+      deadlineMs: message.deadlineMs ?? 20_000,
     })
     process.send?.({ writing: true })
     await moving

@@ -86,6 +86,50 @@ describe('a peer process', () => {
     },
   )
 
+  row(1, 'killed at any step of connecting and writing leaves this side whole, and its next life works', async () => {
+    const steps = [
+      '*.load=kill',
+      '*.connect=kill',
+      '*.register=kill{skip=1}',
+      '*.poll=kill{skip=40}',
+      '*.write=kill',
+      '*.write=lose;*.cancel=kill',
+    ]
+    const { agent, seam } = await puller()
+    const landing = agent.allocate(BYTES, { name: 'landing' })
+    const canary = agent.allocate(BYTES, { name: 'canary' })
+    canary.view().fill(0xa5)
+    for (const spec of steps) {
+      const env = { KVSEAM_FAULTS: spec, KVSEAM_FAULTS_ALLOW_KILL: '1' }
+      const dying = await PeerProcess.start('prefill-0', { env }).catch(() => null) // some die before they say anything
+      if (dying !== null) {
+        const met = seam.connect(agent, dying.metadata, { timeoutMs: 2000 }).catch((error: SeamError) => error.code)
+        const write = Buffer.from(agent.metadata()).toString('base64')
+        // On a loaded machine it may fail for another reason before it comes to the step; then it tries again.
+        for (let tries = 0, ended = false; !ended && tries < 10; tries++) {
+          dying.send({ write, deadlineMs: 500 })
+          for (let says: Record<string, unknown> | null = {}; says !== null && !('wrote' in says); ) {
+            says = await dying.next().catch(() => null)
+            ended = says === null
+          }
+        }
+        expect(dying.signal, spec).toBe('SIGKILL')
+        expect([undefined, 'KVSEAM_PEER_DOWN', 'KVSEAM_TIMEOUT', 'KVSEAM_METADATA_INVALID']).toContain(
+          typeof (await met) === 'string' ? await met : undefined,
+        )
+      }
+      await vi.waitFor(() => expect(agent.peer('prefill-0')?.gone ?? true, spec).toBe(true), { timeout: DETECTION_MS })
+      expect(agent.counters).toMatchObject({ inFlight: 0, quarantined: 0, regions: 3 })
+      expect(canary.view().every((byte) => byte === 0xa5)).toBe(true)
+    }
+    await landing.close()
+    const alive = await PeerProcess.start('prefill-0')
+    const peer = await seam.connect(agent, alive.metadata)
+    const to = agent.allocate(BYTES, { name: 'checked' })
+    await seam.handoff({ from: peer.region('kv').range(0, BYTES), to: to.range(0, BYTES), workload: 'batch' })
+    expect(to.view().every((byte) => byte === 1)).toBe(true)
+  })
+
   row(2, 'that is frozen lets a connect end at its own deadline, and its transfers at theirs', async () => {
     const frozen = await PeerProcess.start('prefill-0', { bytesPerSecond: BYTES / 4 })
     const { seam, agent, ledger, pull } = await puller()

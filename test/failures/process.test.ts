@@ -7,6 +7,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { Worker } from 'node:worker_threads'
 import { describe, expect } from 'vitest'
+import { childEnvironment } from '../child-environment.js'
 import { type Entry, LATE_MS } from './oracles/ledger.js'
 import { row } from './row.js'
 import { BLOCK, BLOCKS, rail, Subject } from './subject.js'
@@ -164,6 +165,7 @@ describe('a process', () => {
     const start = performance.now()
     const { status, signal, stderr } = spawnSync(process.execPath, ['--import', 'tsx', CHILD, how, spec], {
       cwd: root,
+      env: childEnvironment(),
       encoding: 'utf8',
       timeout: 60_000,
     })

@@ -6,13 +6,16 @@ export interface FailureRow {
   readonly expected: string
   /** Tests of the C++ suite that belong to the row, as `Suite.Name`. */
   readonly native?: readonly string[]
+  /** Tests of other parts that belong to the row, as file and name. */
+  readonly elsewhere?: readonly (readonly [file: string, name: string])[]
   /** Why there is no test, or what the tests leave out. */
   readonly open?: string
 }
 
 const CONTROL = 'needs the control channel'
 const TICKETS = 'needs tickets'
-const DEFAULT = 'needs the size-aware default profile; the reference profile keeps its evidence for ever'
+const STATES = 'test/policy/default/states.test.ts'
+const EXIT = 'test/exit/exit.test.ts'
 
 export const FAILURE_ROWS: readonly FailureRow[] = [
   {
@@ -118,8 +121,18 @@ export const FAILURE_ROWS: readonly FailureRow[] = [
     expected: 'documented as the caller’s race',
     open: 'transfers never touch JavaScript’s own buffers, so there is nothing to inject',
   },
-  { number: 29, fault: 'Worker terminated with transfers in flight', expected: 'bounded, nothing crashes' },
-  { number: 30, fault: 'exit, uncaught error, SIGTERM in flight', expected: 'no crash, no hang' },
+  {
+    number: 29,
+    fault: 'Worker terminated with transfers in flight',
+    expected: 'bounded, nothing crashes',
+    elsewhere: [[EXIT, 'that is terminated in the middle leaves nothing, and main goes on']],
+  },
+  {
+    number: 30,
+    fault: 'exit, uncaught error, SIGTERM in flight',
+    expected: 'no crash, no hang',
+    elsewhere: [[EXIT, 'ends with its own code after process.exit()']],
+  },
   { number: 31, fault: 'Children started while memory is registered', expected: 'bytes correct' },
   {
     number: 32,
@@ -152,17 +165,54 @@ export const FAILURE_ROWS: readonly FailureRow[] = [
   { number: 37, fault: 'Bimodal latency', expected: 'the tail is seen; a good mean alone does not pass strict' },
   { number: 38, fault: 'One direction degraded', expected: 'judged in that direction alone' },
   { number: 39, fault: 'Rails failing together', expected: 'no herd beyond the capacity of what is left' },
-  { number: 40, fault: 'Flapping at the period of the hysteresis', expected: 'bounded transitions', open: DEFAULT },
+  {
+    number: 40,
+    fault: 'Flapping at the period of the hysteresis',
+    expected: 'bounded transitions',
+    elsewhere: [
+      [
+        'test/property/policy.test.ts',
+        'I22: a path that flaps with any period from half a second up changes state a bounded number of times a minute',
+      ],
+    ],
+  },
   { number: 41, fault: 'Wall clock jumps', expected: 'decisions identical' },
   {
     number: 42,
     fault: 'Suspend, long monotonic gap',
     expected: 'stale evidence is UNKNOWN, not healthy',
-    open: DEFAULT,
+    elsewhere: [[STATES, 'a healthy path without evidence for staleMs is unknown again']],
   },
-  { number: 43, fault: 'No traffic', expected: 'probed, or UNKNOWN', open: 'needs background probes' },
-  { number: 44, fault: 'Probes and data disagree', expected: 'data outranks probes', open: 'needs background probes' },
-  { number: 45, fault: 'Herd on a restored path', expected: 'staged ramp', open: DEFAULT },
+  {
+    number: 43,
+    fault: 'No traffic',
+    expected: 'probed, or UNKNOWN; probes alone never make a path healthy',
+    elsewhere: [
+      [STATES, 'probes alone never make a path healthy'],
+      [STATES, 'a hung transfer is probed at once; silence quarantines the path, an answer writes the transfer off'],
+      ['test/probe/background.test.ts', 'a healthy idle path is measured, and the policy takes nothing from it'],
+    ],
+  },
+  {
+    number: 44,
+    fault: 'Probes and data disagree',
+    expected: 'data outranks probes',
+    elsewhere: [
+      [
+        STATES,
+        'a path that is well for probes and bad for payload goes back from its first canary, for twice as long each time',
+      ],
+    ],
+  },
+  {
+    number: 45,
+    fault: 'Herd on a restored path',
+    expected: 'staged return, then full use',
+    elsewhere: [
+      [STATES, 'quarantine ends only after its hold and clean probes, and full use only after canary payload'],
+    ],
+    open: 'a thousand waiting sessions over a restored path',
+  },
   { number: 46, fault: 'Session never given back', expected: 'its lease ends and returns it' },
   {
     number: 47,
@@ -171,9 +221,32 @@ export const FAILURE_ROWS: readonly FailureRow[] = [
     open: `states are not stored yet, and old permits die with their process; ${TICKETS}`,
   },
   { number: 48, fault: 'Decision log on a full, broken or slow disk', expected: 'loop free, gap recorded' },
-  { number: 49, fault: 'Torn last log record', expected: 'detected and reported', open: 'needs a reader of the log' },
-  { number: 50, fault: 'Config reloaded with bad values', expected: 'refused whole', open: 'there is no reload yet' },
-  { number: 51, fault: 'Reload makes a path vanish', expected: 'drain, then remove', open: 'there is no reload yet' },
+  {
+    number: 49,
+    fault: 'Torn last log record',
+    expected: 'detected and reported, nothing before it lost',
+    elsewhere: [
+      ['test/record/read-log.test.ts', 'cut at any byte reads back as a prefix of what was written'],
+      ['test/record/read-log.test.ts', 'goes on after a record that a crash cut off, without losing the next one'],
+    ],
+  },
+  {
+    number: 50,
+    fault: 'Settings read again with bad values',
+    expected: 'refused whole, the old ones stay, the place named',
+    elsewhere: [
+      [
+        'test/policy/default/admission.test.ts',
+        'new settings hold from the next call on, states and leases stay, and the hash says so',
+      ],
+    ],
+  },
+  {
+    number: 51,
+    fault: 'Reload makes a path vanish',
+    expected: 'drain, then remove',
+    open: 'settings name no paths, so none can vanish by them',
+  },
   {
     number: 52,
     fault: 'Backend missing, of the wrong ABI, or not a backend',

@@ -9,6 +9,7 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { SeamError } from '../../src/errors.js'
 import { faultEnvironment } from '../../src/faults/environment.js'
 import { openSeam } from '../../src/index.js'
+import { childEnvironment } from '../child-environment.js'
 
 const CHILD = fileURLToPath(new URL('./transfers.child.ts', import.meta.url))
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -31,10 +32,9 @@ function refusal(env: NodeJS.ProcessEnv): SeamError {
 
 /** A process that moves 40 blocks over both rails and prints one line for each, with the digest of what arrived. */
 function transfers(env: NodeJS.ProcessEnv, ...args: string[]) {
-  const { KVSEAM_FAULTS: _, ...inherited } = process.env
   const { status, signal, stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', CHILD, ...args], {
     cwd: root,
-    env: { ...inherited, ...env },
+    env: childEnvironment(env),
     encoding: 'utf8',
     timeout: 90_000,
   })
@@ -174,7 +174,7 @@ describe('kvseam demo', { timeout: 120_000 }, () => {
       ['--import', 'tsx', 'src/cli/main.ts', 'demo', '--json', '--requests', '60', '--duration', '2s', ...args],
       {
         cwd: root,
-        env: { ...process.env, ...env },
+        env: childEnvironment(env),
         encoding: 'utf8',
         stdio: ['ignore', 'pipe', 'ignore'],
         timeout: 110_000,
