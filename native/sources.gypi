@@ -13,6 +13,7 @@
       "native/core/fault_scan.cc",
       "native/core/fault_spec.cc",
       "native/core/fault_words.cc",
+      "native/core/load_guard.cc",
       "native/core/metadata.cc",
       "native/core/permit.cc",
       "native/core/progress.cc",
@@ -25,6 +26,19 @@
       "native/backends/mock/mock_engine.cc",
       "native/backends/mock/mock_link.cc",
       "native/backends/mock/mock_memory.cc"
+    ],
+    "kvseam_ucx_sources": [
+      "native/backends/ucx/ucx_backend.cc",
+      "native/backends/ucx/ucx_blob.cc",
+      "native/backends/ucx/ucx_carrier.cc",
+      "native/backends/ucx/ucx_dialler.cc",
+      "native/backends/ucx/ucx_host.cc",
+      "native/backends/ucx/ucx_memory.cc",
+      "native/backends/ucx/ucx_rail.cc",
+      "native/backends/ucx/ucx_status.cc",
+      "native/core/digest.cc",
+      "native/core/metadata.cc",
+      "native/core/status.cc"
     ],
     "kvseam_addon_sources": [
       "native/addon/addon.cc",

@@ -1,0 +1,72 @@
+// The serving side of an agent: who has dialled us, answers to them, and the word to each of them that a region is gone.
+// Progress thread only.
+#ifndef KVSEAM_BACKENDS_UCX_UCX_HOST_H_
+#define KVSEAM_BACKENDS_UCX_UCX_HOST_H_
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "ucx_memory.h"
+#include "ucx_message.h"
+#include "ucx_rail.h"
+
+namespace kvseam::ucx {
+
+/** A notification for the application. */
+struct Delivery {
+  std::string name;
+  uint64_t incarnation = 0;
+  std::string data;
+};
+
+class Host {
+ public:
+  // Longer than a dialler waits for us: it has stopped asking by then.
+  static constexpr int64_t kSilentNs = 4'000'000'000;
+  static constexpr int64_t kDistrustNs = 60'000'000'000;  // UCX's keepalive has closed a dead connection by then
+  static constexpr size_t kMaxGuests = 4096;
+
+  Host(uint64_t incarnation, Rails* rails, OwnRegions* regions) : incarnation_(incarnation), rails_(rails), regions_(regions) {}
+
+  void take(Worker* worker, const Inbound& message, int64_t nowNs);
+  /** Told regions, broken connections, silence. Returns true while something is under way. */
+  bool tick(int64_t nowNs);
+  /** After a stall of our own nobody is silent. */
+  void excuse(int64_t nowNs);
+  std::deque<Delivery>& deliveries() { return deliveries_; }
+  size_t guests() const { return guests_.size(); }
+  /** Says goodbye to everybody; their connections are closed by `leave`. */
+  void sayGoodbye();
+  bool goodbyeSaid();
+  void leave();
+
+ private:
+  struct Guest {
+    std::string name;
+    uint64_t incarnation = 0;
+    uint64_t line = 0;  // the dialler's number
+    uint32_t localRail = 0;
+    uint32_t theirRail = 0;
+    std::unique_ptr<Endpoint> back;
+    int64_t lastHeardNs = 0;
+    std::set<uint64_t> owed;  // regions it has not answered for
+  };
+  void welcome(Worker* worker, const MessageHeader& header, const std::string& payload, uint32_t rail, int64_t nowNs);
+  void say(Guest* guest, MessageKind kind, uint64_t number, const std::string& payload = {});
+  void tellRevoked();
+  void drop(std::map<uint64_t, Guest>::iterator guest, bool silent, int64_t nowNs);
+
+  uint64_t incarnation_;
+  Rails* rails_;
+  OwnRegions* regions_;
+  std::map<uint64_t, Guest> guests_;
+  uint64_t nextGuest_ = 1;
+  std::deque<Delivery> deliveries_;
+};
+
+}  // namespace kvseam::ucx
+#endif  // KVSEAM_BACKENDS_UCX_UCX_HOST_H_
