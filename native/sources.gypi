@@ -66,10 +66,15 @@
       "native/test/registry_test.cc",
       "native/test/spsc_ring_test.cc",
       "native/test/timer_wheel_test.cc",
-      "native/test/transfer_test.cc"
+      "native/test/transfer_test.cc",
+      "native/test/ucx_blob_test.cc"
+    ],
+    "kvseam_ucx_test_sources": [
+      "native/test/ucx_backend_test.cc",
+      "native/test/ucx_processes_test.cc"
     ],
     "kvseam_odd_backend_sources": ["native/test/backends/odd_backend.cc"],
-    "kvseam_fuzz_sources": ["native/fuzz/metadata_fuzz.cc"],
+    "kvseam_fuzz_sources": ["native/fuzz/metadata_fuzz.cc", "native/fuzz/ucx_blob_fuzz.cc"],
 
     "kvseam_cxx_standard": "20",
     "kvseam_include": ["native"],

@@ -146,6 +146,10 @@ kvseam_status open(const kvseam_open_params* params, kvseam_backend** out) {
     self->carrier = std::make_unique<Carrier>(params->incarnation, &self->rails);
     self->host = std::make_unique<Host>(params->incarnation, &self->rails, self->regions.get());
     self->dialler = std::make_unique<Dialler>(params->agent_name, params->incarnation, &self->rails, self->carrier.get());
+    for (const auto& rail : self->rails) {
+      rail->serving().setSink(self->host.get());
+      rail->dialling().setSink(self->carrier.get());
+    }
     status = watch(self.get());
     if (status.ok()) *out = self.release();
     return status;

@@ -2,6 +2,7 @@
 #include "ucx_carrier.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "../../core/clock.h"
@@ -19,6 +20,12 @@ constexpr uint32_t kTurnRequests = 16;
 constexpr uint64_t kTurnBytes = uint64_t{2} << 20;     // copied on the spot (shared memory): then the loop looks around
 constexpr int64_t kFenceAfterNs = 500'000'000;         // a cancelled transfer that UCX holds, on a link that does not move
 constexpr int64_t kFenceAtLastNs = 1'500'000'000;      // the same on one that does: the engine's patience ends at 2 s
+
+/** A peer's word that it does not give or take. */
+Status refusal(uint64_t code) {
+  if (code == KVSEAM_OUT_OF_BOUNDS) return {KVSEAM_OUT_OF_BOUNDS, KVSEAM_BLAME_protocol, "the peer found the bytes outside of its region", kCodeWithdrawn};
+  return {KVSEAM_STALE_REGION, KVSEAM_BLAME_peer, "the peer has withdrawn the region", kCodeWithdrawn};
+}
 
 bool windowFull(const DataLink& link) { return link.outstanding >= kWindowRequests || link.outstandingBytes >= kWindowBytes; }
 
@@ -78,42 +85,187 @@ bool Carrier::pump(Line* line, int64_t nowNs) {
 bool Carrier::handOver(Line* line, Operation* operation, uint64_t* budget) {
   const kvseam_op& op = operation->op;
   DataLink* const link = line->data.get();
-  const bool reading = op.kind == KVSEAM_OP_READ;
-  ucp_request_param_t param{};
-  param.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA;
-  param.cb.send = onMoved;
-  param.user_data = operation;
-  for (uint32_t turn = 0; turn < kTurnRequests && *budget != 0 && !windowFull(*link); ++turn) {
+  const bool hardware = (*rails_)[line->localRail]->oneSided();
+  bool good = true;
+  for (uint32_t turn = 0; good && !operation->exhausted && turn < kTurnRequests && *budget != 0 && !windowFull(*link); ++turn) {
     const kvseam_run& run = op.runs[operation->run];
-    if (!findKey(line, operation, run)) return false;
+    good = findKey(line, operation, run);
+    if (!good) break;
     auto* const theirs = static_cast<PeerMemory*>(run.remote->handle);
-    const uint64_t bytes = std::min(kChunkBytes, run.bytes - operation->runOffset);
+    const bool asMessage = !hardware && operation->mapped == nullptr;
+    const uint64_t bytes = std::min(asMessage ? kMessageBytes : kChunkBytes, run.bytes - operation->runOffset);
     uint8_t* const here = static_cast<uint8_t*>(run.local->address) + run.local_offset + operation->runOffset;
-    const uint64_t there = theirs->key.address + run.remote_offset + operation->runOffset;
+    const uint64_t offset = run.remote_offset + operation->runOffset;
     void* request = nullptr;
-    if (bytes != 0) {
-      request = reading ? ucp_get_nbx(link->endpoint->handle(), here, bytes, there, operation->key, &param)
-                        : ucp_put_nbx(link->endpoint->handle(), here, bytes, there, operation->key, &param);
+    ByteHeader* header = nullptr;
+    bool counted = bytes != 0;
+    if (bytes == 0) {
+      request = nullptr;
+    } else if (operation->mapped != nullptr) {
+      uint8_t* const there = operation->mapped + offset;
+      std::memcpy(op.kind == KVSEAM_OP_READ ? here : there, op.kind == KVSEAM_OP_READ ? there : here, bytes);
+    } else if (hardware) {
+      request = oneSided(line, operation, here, theirs->key.address + offset, bytes);
+    } else if (op.kind == KVSEAM_OP_READ) {
+      askFor(line, operation, *theirs, offset, here, bytes);
+      counted = false;  // it will be when the bytes come
+    } else {
+      request = sendWrite(line, operation, *theirs, offset, here, bytes, &header);
     }
     if (UCS_PTR_IS_ERR(request)) {
-      operation->failure = statusOf(UCS_PTR_STATUS(request), reading ? "ucp_get_nbx" : "ucp_put_nbx");
-      return false;
+      operation->failure = statusOf(UCS_PTR_STATUS(request), op.kind == KVSEAM_OP_READ ? "reading" : "writing");
+      good = false;
+      break;
     }
-    if (request == nullptr) {
+    if (request != nullptr) {
+      held(operation, request, {bytes, hardware ? theirs : nullptr, link, header, false});
+    } else if (counted) {
       operation->moved += bytes;
       movedBytes_ += bytes;
       *budget -= std::min(*budget, bytes);
-    } else {
-      held(operation, request, {bytes, theirs, link});
     }
     operation->runOffset += bytes;
     if (operation->runOffset != run.bytes) continue;
     operation->runOffset = 0;
-    if (++operation->run == op.run_count) {
-      operation->exhausted = true;
-      return true;
-    }
+    operation->exhausted = ++operation->run == op.run_count;
   }
+  sendAsked(line);
+  return good;
+}
+
+void* Carrier::oneSided(Line* line, Operation* operation, uint8_t* here, uint64_t there, uint64_t bytes) {
+  ucp_request_param_t param{};
+  param.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA;
+  param.cb.send = onMoved;
+  param.user_data = operation;
+  ucp_ep_h const endpoint = line->data->endpoint->handle();
+  if (operation->op.kind == KVSEAM_OP_READ) return ucp_get_nbx(endpoint, here, bytes, there, operation->key, &param);
+  operation->put = true;
+  return ucp_put_nbx(endpoint, here, bytes, there, operation->key, &param);
+}
+
+void* Carrier::sendWrite(Line* line, Operation* operation, const PeerMemory& theirs, uint64_t offset, const uint8_t* here, uint64_t bytes,
+                         ByteHeader** out) {
+  auto header = std::make_unique<ByteHeader>();
+  header->from = incarnation_;
+  header->line = line->guest;
+  header->number = operation->number;
+  header->region = theirs.key.region;
+  header->offset = offset;
+  void* const request = sendBytes(*line->data->endpoint, header.get(), here, bytes, onMoved, operation);
+  if (!UCS_PTR_IS_ERR(request)) operation->sent += bytes;
+  if (UCS_PTR_IS_PTR(request)) *out = header.release();
+  return request;
+}
+
+void Carrier::askFor(Line* line, Operation* operation, const PeerMemory& theirs, uint64_t offset, uint8_t* here, uint64_t bytes) {
+  uint32_t place = 0;
+  if (freeReads_.empty()) {
+    place = static_cast<uint32_t>(reads_.size());
+    reads_.emplace_back();
+  } else {
+    place = freeReads_.back();
+    freeReads_.pop_back();
+  }
+  Read& read = reads_[place];
+  read.operation = operation;
+  read.link = line->data.get();
+  read.peerIncarnation = theirs.owner;
+  read.to = here;
+  read.bytes = bytes;
+  ++read.generation;
+  ++operation->outstanding;
+  ++read.link->outstanding;
+  read.link->outstandingBytes += bytes;
+  asking_.push_back({uint64_t{read.generation} << 32 | place, theirs.key.region, offset, bytes});
+}
+
+void Carrier::sendAsked(Line* line) {
+  if (asking_.empty()) return;
+  MessageHeader header;
+  header.kind = MessageKind::kRead;
+  header.from = incarnation_;
+  header.line = line->guest;
+  header.to = reads_[static_cast<uint32_t>(asking_[0].request)].peerIncarnation;
+  const Status status = line->data->endpoint->send(encode(header, std::string(reinterpret_cast<const char*>(asking_.data()), asking_.size() * sizeof(ReadItem))));
+  asking_.clear();
+  if (!status.ok() && line->broken.ok()) reportBroken(line, status);
+}
+
+Carrier::Read* Carrier::readOf(uint64_t request) {
+  const auto place = static_cast<uint32_t>(request);
+  if (place >= reads_.size() || reads_[place].link == nullptr || reads_[place].generation != request >> 32) return nullptr;
+  return &reads_[place];
+}
+
+/** Its answer came, or never will. */
+void Carrier::readOver(Read* read) {
+  --read->link->outstanding;
+  read->link->outstandingBytes -= read->bytes;
+  read->link = nullptr;
+  Operation* const operation = read->operation;
+  freeReads_.push_back(static_cast<uint32_t>(read - reads_.data()));
+  if (operation == nullptr) return;
+  if (--operation->outstanding == 0 && operation->exhausted) landed_.push_back(operation);
+}
+
+void Carrier::bytes(const ByteHeader& header, const uint8_t* data, size_t count) {
+  Read* const read = readOf(header.number);
+  if (read == nullptr || read->peerIncarnation != header.from || read->bytes != count) return;
+  read->link->movedNs = nowNs();
+  if (read->operation != nullptr) {
+    std::memcpy(read->to, data, count);
+    read->operation->line->heardNs = read->link->movedNs;
+    read->operation->moved += count;
+    movedBytes_ += count;
+  }
+  readOver(read);
+}
+
+void Carrier::unread(uint64_t peerIncarnation, uint64_t request, uint64_t code) {
+  Read* const read = readOf(request);
+  if (read == nullptr || read->peerIncarnation != peerIncarnation) return;
+  if (read->operation != nullptr && read->operation->failure.ok()) read->operation->failure = refusal(code);
+  readOver(read);
+}
+
+/** A cancelled read touches nothing any more; what still comes for it is thrown away. */
+void Carrier::forsake(const Operation* operation) {
+  for (Read& read : reads_) {
+    if (read.link == nullptr || read.operation != operation) continue;
+    --read.operation->outstanding;
+    read.operation = nullptr;
+  }
+}
+
+bool Carrier::findKey(Line* line, Operation* operation, const kvseam_run& run) {
+  auto* const theirs = static_cast<PeerMemory*>(run.remote->handle);
+  if (theirs->withdrawn) {
+    operation->failure = refusal(KVSEAM_STALE_REGION);
+    return false;
+  }
+  DataLink* const link = line->data.get();
+  if (operation->remote == run.remote && operation->keyOf == link) return true;
+  const Rail& rail = *(*rails_)[line->localRail];
+  Key key;
+  if (rail.oneSided() || rail.sharedMemory()) {
+    Key& known = link->keys[theirs];
+    if (known.key == nullptr) {
+      const ucs_status_t status = ucp_ep_rkey_unpack(link->endpoint->handle(), theirs->key.rails[line->remoteRail].data(), &known.key);
+      if (status != UCS_OK) {
+        link->keys.erase(theirs);
+        operation->failure = statusOf(status, "ucp_ep_rkey_unpack");
+        return false;
+      }
+      void* mapped = nullptr;
+      if (!rail.oneSided() && ucp_rkey_ptr(known.key, theirs->key.address, &mapped) == UCS_OK) known.mapped = static_cast<uint8_t*>(mapped);
+    }
+    key = known;
+  }
+  operation->remote = run.remote;
+  operation->key = key.key;
+  operation->mapped = key.mapped;
+  operation->keyOf = link;
   return true;
 }
 
@@ -126,41 +278,17 @@ void Carrier::held(Operation* operation, void* request, const RequestNote& note)
   (*rails_)[operation->line->localRail]->dialling().requestBegins();
 }
 
-bool Carrier::findKey(Line* line, Operation* operation, const kvseam_run& run) {
-  auto* const theirs = static_cast<PeerMemory*>(run.remote->handle);
-  if (theirs->withdrawn) {
-    operation->failure = {KVSEAM_STALE_REGION, KVSEAM_BLAME_peer, "the peer has withdrawn the region", kCodeWithdrawn};
-    return false;
-  }
-  DataLink* const link = line->data.get();
-  if (operation->remote == run.remote && operation->keyOf == link) return true;
-  ucp_rkey_h& key = link->keys[theirs];
-  if (key == nullptr) {
-    const ucs_status_t status = ucp_ep_rkey_unpack(link->endpoint->handle(), theirs->key.rails[line->remoteRail].data(), &key);
-    if (status != UCS_OK) {
-      link->keys.erase(theirs);
-      operation->failure = statusOf(status, "ucp_ep_rkey_unpack");
-      return false;
-    }
-  }
-  operation->remote = run.remote;
-  operation->key = key;
-  operation->keyOf = link;
-  return true;
-}
-
 // Runs inside ucp_worker_progress, so it only counts.
 void Carrier::onMoved(void* request, ucs_status_t status, void* arg) {
   auto* const operation = static_cast<Operation*>(arg);
   const RequestNote note = *static_cast<RequestNote*>(request);
   ucp_request_free(request);
+  delete note.header;
   operation->carrier->note(operation, note, status);
 }
 
 void Carrier::note(Operation* operation, const RequestNote& note, ucs_status_t status) {
-  Line& line = *operation->line;
-  Rail& rail = *(*rails_)[line.localRail];
-  rail.dialling().requestEnds();
+  (*rails_)[operation->line->localRail]->dialling().requestEnds();
   --operation->outstanding;
   --note.link->outstanding;
   note.link->outstandingBytes -= note.bytes;
@@ -169,11 +297,9 @@ void Carrier::note(Operation* operation, const RequestNote& note, ucs_status_t s
     note.link->movedNs = nowNs();
     operation->moved += note.bytes;
     movedBytes_ += note.bytes;
-    if (note.memory == nullptr) operation->flushed = true;
-    // Software answers these on anything but shared memory, so each is a sign of life; on a slow line the only one in time.
-    if (!rail.sharedMemory()) line.heardNs = note.link->movedNs;
+    if (note.flush) operation->flushed = true;
   } else if (operation->failure.ok()) {
-    operation->failure = statusOf(status, note.memory == nullptr ? "flush" : operation->op.kind == KVSEAM_OP_READ ? "get" : "put");
+    operation->failure = statusOf(status, note.flush ? "flush" : operation->op.kind == KVSEAM_OP_READ ? "reading" : "writing");
   }
   if (operation->outstanding == 0 && operation->exhausted) landed_.push_back(operation);
 }
@@ -192,23 +318,25 @@ void Carrier::advance(Operation* operation) {
   if (operation->phase == Operation::Phase::kAsking) return;
   const bool up = line->state == Line::State::kUp;
   if (!operation->cancelled && !operation->failure.ok()) {
-    const bool ofTheOperation = operation->failure.code() == KVSEAM_STALE_REGION || operation->failure.blame() == KVSEAM_BLAME_local ||
-                                operation->failure.backendCode() == kCodeFenced;
+    const int64_t backendCode = operation->failure.backendCode();
+    const bool ofTheOperation = backendCode == kCodeWithdrawn || backendCode == kCodeFenced || operation->failure.blame() == KVSEAM_BLAME_local;
     if (ofTheOperation || operation->judged) return finish(operation);
     // The connection broke under it. Whether that is the path or the peer, the dialler finds out, and then calls fail().
     if (up && line->broken.ok()) reportBroken(line, operation->failure);
     return;
   }
-  const bool writing = operation->op.kind == KVSEAM_OP_WRITE && line->data != nullptr && operation->keyOf == line->data.get();
+  const bool onThisLink = line->data != nullptr && operation->keyOf == line->data.get();
   // Also when it was cancelled: what has been put may still be on its way into blocks that the peer wants to reuse.
-  if (up && writing && !operation->flushed && operation->failure.ok()) {
+  if (up && onThisLink && operation->put && !operation->flushed && operation->failure.ok()) {
     flush(operation);
     if (operation->outstanding != 0) return;
     if (!operation->failure.ok()) return advance(operation);
   }
-  const bool mustAsk = operation->op.notify != nullptr || (operation->op.kind == KVSEAM_OP_WRITE && (*rails_)[line->localRail]->sharedMemory());
-  const bool proved = !mustAsk && (operation->op.kind == KVSEAM_OP_READ || operation->flushed || operation->op.bytes == 0);
-  if (operation->cancelled || proved) return finish(operation);
+  if (operation->cancelled && !(up && onThisLink && operation->sent != 0 && operation->failure.ok())) return finish(operation);
+  const bool mapped = operation->op.kind == KVSEAM_OP_WRITE && operation->op.bytes != 0 && (*rails_)[line->localRail]->sharedMemory();
+  const bool mustAsk = operation->op.notify != nullptr || operation->sent != 0 || mapped;
+  const bool flushOwed = operation->put && !operation->flushed;
+  if (!mustAsk && !flushOwed) return finish(operation);
   if (up) ask(operation);  // else fail() will come
 }
 
@@ -225,7 +353,7 @@ void Carrier::flush(Operation* operation) {
   } else if (request == nullptr) {
     operation->flushed = true;
   } else {
-    held(operation, request, {0, nullptr, link});
+    held(operation, request, {0, nullptr, link, nullptr, true});
   }
 }
 
@@ -233,13 +361,15 @@ void Carrier::ask(Operation* operation) {
   Line* const line = operation->line;
   operation->phase = Operation::Phase::kAsking;
   MessageHeader header;
-  header.kind = operation->op.notify != nullptr ? MessageKind::kNotify : MessageKind::kSync;
+  const bool notify = operation->op.notify != nullptr && !operation->cancelled;
+  header.kind = notify ? MessageKind::kNotify : MessageKind::kSync;
   header.from = incarnation_;
   header.to = operations_.at(operation->number).peerIncarnation;
   header.line = line->guest;
   header.number = operation->number;
+  header.value = operation->sent;
   std::string payload;
-  if (operation->op.notify != nullptr) payload.assign(reinterpret_cast<const char*>(operation->op.notify), operation->op.notify_bytes);
+  if (notify) payload.assign(reinterpret_cast<const char*>(operation->op.notify), operation->op.notify_bytes);
   const Status status = line->control->send(encode(header, payload));
   if (!status.ok() && line->broken.ok()) reportBroken(line, status);
 }
@@ -249,11 +379,13 @@ void Carrier::reportBroken(Line* line, const Status& why) {
   line->control->worker().noteBroken();
 }
 
-void Carrier::arrived(uint64_t peerIncarnation, uint64_t number) {
+void Carrier::arrived(uint64_t peerIncarnation, uint64_t number, uint64_t code) {
   const auto found = operations_.find(number);
   if (found == operations_.end() || found->second.peerIncarnation != peerIncarnation) return;
   Operation* const operation = found->second.operation.get();
-  if (operation->phase == Operation::Phase::kAsking) finish(operation);
+  if (operation->phase != Operation::Phase::kAsking) return;
+  if (code != KVSEAM_OK) operation->failure = refusal(code);
+  finish(operation);
 }
 
 void Carrier::finish(Operation* operation) {
@@ -287,8 +419,10 @@ void Carrier::cancel(uint64_t token, int64_t nowNs) {
   ++cancelled_;
   std::erase(operation->line->moving, operation);
   operation->exhausted = true;
+  if (operation->op.kind == KVSEAM_OP_READ) forsake(operation);
   if (operation->phase == Operation::Phase::kAsking) {
-    finish(operation);
+    // Bytes that went as messages are in nobody's memory yet, perhaps: the answer is still waited for.
+    if (operation->sent == 0) finish(operation);
   } else if (operation->outstanding == 0) {
     advance(operation);
   }
@@ -318,7 +452,7 @@ void Carrier::forget(PeerMemory* memory, const std::vector<Line*>& lines) {
   const auto drop = [memory](DataLink* link) {
     const auto found = link->keys.find(memory);
     if (found == link->keys.end()) return;
-    ucp_rkey_destroy(found->second);
+    ucp_rkey_destroy(found->second.key);
     link->keys.erase(found);
   };
   for (Line* const line : lines) {
@@ -333,7 +467,8 @@ bool Carrier::tick(int64_t nowNs) {
   for (const auto& [number, asked] : operations_) {
     const Operation& operation = *asked.operation;
     Line* const line = operation.line;
-    if (!operation.cancelled || operation.outstanding == 0 || line->data == nullptr || operation.keyOf != line->data.get()) continue;
+    const bool waits = operation.outstanding != 0 || operation.phase == Operation::Phase::kAsking;
+    if (!operation.cancelled || !waits || line->data == nullptr || operation.keyOf != line->data.get()) continue;
     const int64_t waited = nowNs - operation.cancelledNs;
     const bool still = nowNs - line->data->movedNs > kFenceAfterNs;
     if ((waited > kFenceAfterNs && still) || waited > kFenceAtLastNs) stuck.push_back(line);
@@ -347,18 +482,25 @@ bool Carrier::tick(int64_t nowNs) {
 /** UCX can stop no single get or put: the whole link goes, and what else it held fails with it. */
 void Carrier::fence(Line* line) {
   ++fences_;
+  std::vector<Operation*> unanswered;
   for (const auto& [number, asked] : operations_) {
     Operation& operation = *asked.operation;
-    if (operation.line != line || operation.outstanding == 0) continue;
+    if (operation.line != line) continue;
+    if (operation.phase == Operation::Phase::kAsking && operation.cancelled) unanswered.push_back(&operation);
+    if (operation.outstanding == 0) continue;
     operation.exhausted = true;
     std::erase(line->moving, &operation);
     if (operation.failure.ok()) operation.failure = {KVSEAM_TRANSFER_FAILED, KVSEAM_BLAME_path, "the line did not move and was cut off", kCodeFenced};
   }
   cutOff(line);
+  for (Operation* const operation : unanswered) finish(operation);
 }
 
 void Carrier::cutOff(Line* line) {
   if (line->data == nullptr) return;
+  for (Read& read : reads_) {
+    if (read.link == line->data.get()) readOver(&read);
+  }
   Endpoint* const endpoint = line->data->endpoint.get();
   endpoint->worker().retire(std::move(line->data->endpoint));
   retired_.push_back(std::move(line->data));
@@ -367,7 +509,7 @@ void Carrier::cutOff(Line* line) {
 void Carrier::collectLinks() {
   std::erase_if(retired_, [](const std::unique_ptr<DataLink>& link) {
     if (link->outstanding != 0) return false;
-    for (const auto& [memory, key] : link->keys) ucp_rkey_destroy(key);
+    for (const auto& [memory, key] : link->keys) ucp_rkey_destroy(key.key);
     return true;
   });
 }

@@ -14,17 +14,23 @@
 
 namespace kvseam::ucx {
 
-class Carrier {
+class Carrier final : public ByteSink {
  public:
   Carrier(uint64_t incarnation, Rails* rails) : incarnation_(incarnation), rails_(rails) {}
   Carrier(const Carrier&) = delete;
   Carrier& operator=(const Carrier&) = delete;
 
+  /** Opens the line's connection for the bytes, unless it is open. False when UCX refuses; the line is broken then. */
+  bool open(Line* line);
   /** The line may still be dialling; it must not be down. */
   void begin(const kvseam_op& op, uint64_t peerIncarnation, Line* line, int64_t nowNs);
   void cancel(uint64_t token, int64_t nowNs);
-  /** The peer sees everything that operation `number` did. */
-  void arrived(uint64_t peerIncarnation, uint64_t number);
+  /** The peer has, or refused (`code`), everything that operation `number` did. */
+  void arrived(uint64_t peerIncarnation, uint64_t number, uint64_t code);
+  /** The peer will not send what this read asked for. */
+  void unread(uint64_t peerIncarnation, uint64_t request, uint64_t code);
+  /** What a read asked for. */
+  void bytes(const ByteHeader& header, const uint8_t* data, size_t count) override;
   /** Hands more to UCX; true when more could be handed over at once. */
   bool pump(Line* line, int64_t nowNs);
   /** After each progress call: goes on with what UCX has let go of. */
@@ -47,11 +53,18 @@ class Carrier {
   uint64_t fences() const { return fences_; }
 
  private:
+  struct Read;
   static void onMoved(void* request, ucs_status_t status, void* operation);
   void note(Operation* operation, const RequestNote& note, ucs_status_t status);
-  bool open(Line* line);
   bool handOver(Line* line, Operation* operation, uint64_t* budget);
   bool findKey(Line* line, Operation* operation, const kvseam_run& run);
+  void* oneSided(Line* line, Operation* operation, uint8_t* here, uint64_t offset, uint64_t bytes);
+  void* sendWrite(Line* line, Operation* operation, const PeerMemory& theirs, uint64_t offset, const uint8_t* here, uint64_t bytes, ByteHeader** header);
+  void askFor(Line* line, Operation* operation, const PeerMemory& theirs, uint64_t offset, uint8_t* here, uint64_t bytes);
+  void sendAsked(Line* line);
+  Read* readOf(uint64_t request);
+  void readOver(Read* read);
+  void forsake(const Operation* operation);
   void held(Operation* operation, void* request, const RequestNote& note);
   void advance(Operation* operation);
   void flush(Operation* operation);
@@ -65,12 +78,24 @@ class Carrier {
     uint64_t peerIncarnation;
     std::unique_ptr<Operation> operation;
   };
+  /** A read under way as messages. Its place has a generation, so that a late answer finds nothing. */
+  struct Read {
+    Operation* operation = nullptr;  // null: cancelled, the answer is only counted
+    DataLink* link = nullptr;        // null: the place is free
+    uint64_t peerIncarnation = 0;
+    uint8_t* to = nullptr;
+    uint64_t bytes = 0;
+    uint32_t generation = 0;
+  };
   uint64_t incarnation_;
   Rails* rails_;
   std::unordered_map<uint64_t, Asked> operations_;  // by number
   std::unordered_map<uint64_t, uint64_t> numberOfToken_;
   std::vector<std::unique_ptr<DataLink>> retired_;
   std::vector<Operation*> landed_;
+  std::vector<Read> reads_;
+  std::vector<uint32_t> freeReads_;
+  std::vector<ReadItem> asking_;  // of the turn that is under way
   std::deque<kvseam_event> completions_;
   uint64_t nextNumber_ = 1;
   uint64_t movedBytes_ = 0;

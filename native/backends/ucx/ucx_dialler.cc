@@ -132,7 +132,10 @@ void Dialler::take(const Inbound& message, int64_t nowNs) {
       if (line->state == Line::State::kDialling) welcomed(line, header, payload);
       break;
     case MessageKind::kArrived:
-      carrier_->arrived(header.from, header.number);
+      carrier_->arrived(header.from, header.number, header.value);
+      break;
+    case MessageKind::kUnread:
+      carrier_->unread(header.from, header.number, header.value);
       break;
     case MessageKind::kRevoke: {
       peer.revoked.insert(header.number);
@@ -159,6 +162,7 @@ void Dialler::welcomed(Line* line, const MessageHeader& header, const std::strin
   if (welcome.newest >= peer.welcome.newest) peer.welcome = std::move(welcome);
   line->guest = header.number;
   line->state = Line::State::kUp;
+  carrier_->open(line);  // now, not with the first transfer: setting it up takes as long as this handshake
   const std::lock_guard<std::mutex> lock(memoryMutex_);
   for (PeerMemory* const memory : memories_) {
     if (memory->owner == peer.incarnation && gone(peer, *memory)) memory->withdrawn = true;
@@ -221,14 +225,24 @@ void Dialler::lost(Line* line, Status why, int64_t nowNs, int64_t patienceNs) {
   }
   line->why = std::move(why);
   line->broken = Status();
+  suspect(line, nowNs, patienceNs);
+}
+
+/** From now on the other lines have to show whether the peer lives. */
+void Dialler::suspect(Line* line, int64_t nowNs, int64_t patienceNs) {
   line->state = Line::State::kSuspect;
+  line->brokenNs = nowNs;
   line->decideNs = nowNs + patienceNs;
+  for (const auto& [rails, other] : peers_[line->peer]->lines) {
+    if (other->state == Line::State::kUp || other->control != nullptr) other->pingedNs = 0;
+  }
 }
 
 void Dialler::tickLine(Line* line, int64_t nowNs) {
   if (line->state == Line::State::kSuspect || line->state == Line::State::kDown) {
-    const bool controlBroke = line->control != nullptr && line->control->failure() != UCS_OK;
-    if (controlBroke) lost(line, statusOf(line->control->failure(), "the connection broke"), nowNs, kBrokenPatienceNs);
+    if (line->control == nullptr) return;
+    if (line->control->failure() != UCS_OK) return lost(line, statusOf(line->control->failure(), "the connection broke"), nowNs, kBrokenPatienceNs);
+    if (nowNs - std::max(line->heardNs, line->excusedNs) > kSilentNs) lost(line, silentStatus(), nowNs, kSilencePatienceNs);
     return;
   }
   if (line->control->failure() != UCS_OK) return lost(line, statusOf(line->control->failure(), "the connection broke"), nowNs, kBrokenPatienceNs);
@@ -239,8 +253,7 @@ void Dialler::tickLine(Line* line, int64_t nowNs) {
     // Perhaps only the bytes' connection: the other one shows whether the peer lives.
     carrier_->halt(line);
     line->why = std::exchange(line->broken, Status());
-    line->state = Line::State::kSuspect;
-    line->decideNs = nowNs + kBrokenPatienceNs;
+    suspect(line, nowNs, kBrokenPatienceNs);
     say(line, MessageKind::kPing, 0);
     return;
   }
@@ -319,9 +332,16 @@ void Dialler::judge(uint32_t number, Peer* peer, int64_t nowNs) {
     if (line->state == Line::State::kDown && worst == nullptr) worst = line;
   }
   if (!anyAlive && worst != nullptr) return peerDown(number, peer, worst->why);
+  const auto provedAliveSince = [peer](int64_t brokenNs) {
+    return std::any_of(peer->lines.begin(), peer->lines.end(), [brokenNs](const auto& entry) {
+      const Line& line = *entry.second;
+      return line.control != nullptr && line.state != Line::State::kDialling && line.heardNs > brokenNs;
+    });
+  };
   for (const auto& [rails, line] : peer->lines) {
     if (nowNs < line->decideNs) continue;
     if (line->state == Line::State::kSuspect) {
+      if (!provedAliveSince(line->brokenNs)) continue;  // the rest answers soon or is silent
       carrier_->fail(line, {KVSEAM_TRANSFER_FAILED, KVSEAM_BLAME_path, line->why.text(), line->why.backendCode()});
       line->state = line->control != nullptr ? Line::State::kUp : Line::State::kDown;
       line->decideNs = nowNs + kRedialNs;

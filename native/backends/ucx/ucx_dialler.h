@@ -66,6 +66,7 @@ class Dialler {
   void say(Line* line, MessageKind kind, uint64_t number, const std::string& payload = {});
   void welcomed(Line* line, const MessageHeader& header, const std::string& payload);
   void lost(Line* line, Status why, int64_t nowNs, int64_t patienceNs);
+  void suspect(Line* line, int64_t nowNs, int64_t patienceNs);
   void tickLine(Line* line, int64_t nowNs);
   void judge(uint32_t number, Peer* peer, int64_t nowNs);
   void peerDown(uint32_t number, Peer* peer, const Status& why);

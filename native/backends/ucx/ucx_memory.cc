@@ -74,7 +74,7 @@ Status OwnRegions::add(const kvseam_memory_request& request, std::unique_ptr<Own
     return status;
   }
   const std::lock_guard<std::mutex> lock(mutex_);
-  offered_.insert(memory->region);
+  offered_[memory->region] = memory.get();
   newest_ = std::max(newest_, memory->region);
   *out = std::move(memory);
   return {};
@@ -173,7 +173,29 @@ void OwnRegions::wake() {
 
 WelcomeBlob OwnRegions::offered() const {
   const std::lock_guard<std::mutex> lock(mutex_);
-  return {newest_, {offered_.begin(), offered_.end()}};
+  WelcomeBlob blob;
+  blob.newest = newest_;
+  blob.offered.reserve(offered_.size());
+  for (const auto& [region, memory] : offered_) blob.offered.push_back(region);
+  return blob;
+}
+
+OwnMemory* OwnRegions::find(uint64_t region, uint64_t offset, uint64_t bytes, Code* why) const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const auto found = offered_.find(region);
+  if (found == offered_.end()) {
+    *why = KVSEAM_STALE_REGION;
+    return nullptr;
+  }
+  OwnMemory* const memory = found->second;
+  if (bytes <= memory->bytes && offset <= memory->bytes - bytes) return memory;
+  *why = KVSEAM_OUT_OF_BOUNDS;
+  return nullptr;
+}
+
+/** Peers reach into our memory without our help, so that it must outlive what they have asked for. */
+bool OwnRegions::oneSided() const {
+  return std::any_of(rails_->begin(), rails_->end(), [](const std::unique_ptr<Rail>& rail) { return rail->oneSided(); });
 }
 
 std::vector<uint64_t> OwnRegions::takeRevoked() {
@@ -220,17 +242,20 @@ void OwnRegions::endService() {
 void OwnRegions::collect(int64_t nowNs) {
   std::vector<std::unique_ptr<OwnMemory>> over;
   std::vector<std::unique_ptr<OwnMemory>> unfenced;
+  const bool exposed = oneSided();
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     news_.store(!revoked_.empty(), std::memory_order_release);
-    const bool distrust = served_ && nowNs < distrustUntilNs_;
+    const bool distrust = exposed && served_ && nowNs < distrustUntilNs_;
     for (auto it = ending_.begin(); it != ending_.end();) {
       Fate& fate = it->second;
-      if (fate.memory == nullptr || (served_ && (!fate.told || fate.answersOwed != 0))) {
+      const bool asked = exposed && fate.answersOwed != 0;
+      if (fate.memory == nullptr || (served_ && (!fate.told || asked || fate.memory->sending != 0))) {
         ++it;
         continue;
       }
-      ((served_ && fate.unfenced) || distrust ? unfenced : over).push_back(std::move(fate.memory));
+      const bool unsure = distrust || (exposed && served_ && fate.unfenced) || fate.memory->sending != 0;
+      (unsure ? unfenced : over).push_back(std::move(fate.memory));
       it = ending_.erase(it);
     }
   }

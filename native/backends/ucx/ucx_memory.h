@@ -29,6 +29,7 @@ struct OwnMemory {
   uint8_t* address = nullptr;
   uint64_t bytes = 0;
   bool fromUcx = false;                // else from mmap
+  uint32_t sending = 0;                // progress thread: messages that UCX still reads from it
   std::vector<ucp_mem_h> mappings;     // by rail
   KeyBlob key;
 };
@@ -60,6 +61,8 @@ class OwnRegions {
   uint64_t quarantinedBytes() const { return quarantinedBytes_.load(std::memory_order_relaxed); }
 
   // Progress thread.
+  /** The region, if it is offered and has these bytes; else null and why. What is found stays mapped until the next collect(). */
+  OwnMemory* find(uint64_t region, uint64_t offset, uint64_t bytes, Code* why) const;
   bool newsWaiting() const { return news_.load(std::memory_order_acquire); }
   /** Regions revoked since the last call: tell every peer. */
   std::vector<uint64_t> takeRevoked();
@@ -70,6 +73,7 @@ class OwnRegions {
   void unanswered(uint64_t region);
   /** A peer fell silent and may come back with old requests: regions that end before `untilNs` stay mapped too. */
   void distrustUntil(int64_t untilNs);
+  void lookAgain() { news_.store(true, std::memory_order_release); }
   /** Unmaps what has ended. */
   void collect(int64_t nowNs);
   /** The workers are gone, so nobody can ask any more: what ends from now on is unmapped at once. */
@@ -87,11 +91,12 @@ class OwnRegions {
   void quarantine(std::unique_ptr<OwnMemory> memory);
 
   void wake();
+  bool oneSided() const;
 
   const Rails* rails_;
   int wakeFd_;
   mutable std::mutex mutex_;
-  std::unordered_set<uint64_t> offered_;
+  std::unordered_map<uint64_t, OwnMemory*> offered_;
   uint64_t newest_ = 0;
   std::unordered_map<uint64_t, Fate> ending_;
   std::vector<uint64_t> revoked_;

@@ -21,6 +21,8 @@ enum class MessageKind : uint16_t {
   kRevoke = 9,    // server: number = region, answered once nothing of the dialler touches it with
   kRevoked = 10,
   kBye = 11,      // both: the agent closes
+  kRead = 12,     // dialler: payload ReadItems; each is answered with its bytes, or with
+  kUnread = 13,   // server: number = request, value = code
 };
 
 struct MessageHeader {
@@ -33,7 +35,20 @@ struct MessageHeader {
   uint64_t to = 0;      // incarnation of the receiver
   uint64_t line = 0;    // the receiver's number for this connection, 0 in kHello
   uint64_t number = 0;
+  uint64_t value = 0;   // kNotify, kSync: bytes of the operation that went as messages; kArrived, kUnread: a kvseam_code
 };
+
+/** One run of a read that travels as a message. */
+struct ReadItem {
+  uint64_t request = 0;
+  uint64_t region = 0;
+  uint64_t offset = 0;
+  uint64_t bytes = 0;
+};
+
+constexpr size_t kMaxReadItems = 64;
+// One message takes one of UCX's 64 KiB segments with all its headers.
+constexpr uint64_t kMessageBytes = uint64_t{60} << 10;
 
 inline std::string encode(const MessageHeader& header, const std::string& payload) {
   std::string out(reinterpret_cast<const char*>(&header), sizeof(header));

@@ -34,6 +34,8 @@ struct Operation {
   uint64_t moved = 0;
   uint32_t outstanding = 0;  // requests
   bool exhausted = false;    // nothing more will be handed to UCX
+  bool put = false;          // one-sided, so it needs a flush
+  uint64_t sent = 0;         // bytes that went as messages, so the peer has to say that it has them
   bool flushed = false;
   bool judged = false;       // `failure` is the last word
   bool cancelled = false;
@@ -42,9 +44,16 @@ struct Operation {
   // Of the run before: runs of one region follow each other.
   const kvseam_memory* remote = nullptr;
   ucp_rkey_h key = nullptr;
+  uint8_t* mapped = nullptr;
   const DataLink* keyOf = nullptr;
 
   bool ended() const { return cancelled || !failure.ok(); }
+};
+
+/** What one link has of one region's key. */
+struct Key {
+  ucp_rkey_h key = nullptr;
+  uint8_t* mapped = nullptr;  // the region as this process sees it, when it can
 };
 
 /** The connection that carries bytes and nothing else, so that it can be cut off without losing sight of the peer. */
@@ -53,7 +62,7 @@ struct DataLink {
   uint32_t outstanding = 0;            // requests
   uint64_t outstandingBytes = 0;
   int64_t movedNs = 0;                 // when something completed last
-  std::unordered_map<PeerMemory*, ucp_rkey_h> keys;
+  std::unordered_map<PeerMemory*, Key> keys;
 };
 
 /** From one of our rails to one rail of a peer: a connection to talk over and one for the bytes. */
@@ -81,7 +90,8 @@ struct Line {
   int64_t heardNs = 0;
   int64_t excusedNs = 0;    // we were stalled ourselves: silence counts from here
   int64_t pingedNs = 0;
-  int64_t decideNs = 0;     // kSuspect: when it counts as the line's own fault; kDown: when to dial again
+  int64_t brokenNs = 0;     // when it became suspect
+  int64_t decideNs = 0;     // kSuspect: not judged before; kDown: when to dial again
 };
 
 }  // namespace kvseam::ucx

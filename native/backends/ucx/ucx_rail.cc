@@ -12,13 +12,26 @@ namespace kvseam::ucx {
 
 namespace {
 
-constexpr unsigned kMessageId = 7;         // the one active message this backend uses
+constexpr unsigned kMessageId = 7;         // active messages: words between agents ...
+constexpr unsigned kBytesId = 8;           // ... and bytes
 constexpr size_t kMaxMessageBytes = size_t{1} << 20;
 constexpr int kProgressTurns = 64;         // of one call: a flood on one rail must not starve the others
 constexpr size_t kMaxInbox = 65'536;
 
 /** A rail's name for what UCX calls several transports. */
 std::string transportsOf(const std::string& transport) { return transport == "shm" ? "posix,cma" : transport; }
+
+/** All of the named transports are hardware that reads and writes by itself. */
+bool hardware(const std::string& transport) {
+  static constexpr const char* kKnown[] = {"rc", "rc_v", "rc_x", "rc_verbs", "rc_mlx5", "dc", "dc_x", "dc_mlx5", "ib"};
+  for (size_t from = 0; from <= transport.size();) {
+    const size_t end = std::min(transport.find(',', from), transport.size());
+    const std::string name = transport.substr(from, end - from);
+    if (std::none_of(std::begin(kKnown), std::end(kKnown), [&](const char* known) { return name == known; })) return false;
+    from = end + 1;
+  }
+  return true;
+}
 
 bool safeList(const std::string& text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
@@ -43,13 +56,8 @@ Status Worker::open(ucp_context_h context, uint32_t rail) {
   params.thread_mode = UCS_THREAD_MODE_SERIALIZED;  // opened on the owner's thread, then the progress thread's alone
   ucs_status_t status = ucp_worker_create(context, &params, &worker_);
   if (status != UCS_OK) return localStatusOf(status, KVSEAM_BACKEND_UNAVAILABLE, "ucp_worker_create");
-  ucp_am_handler_param_t handler{};
-  handler.field_mask = UCP_AM_HANDLER_PARAM_FIELD_ID | UCP_AM_HANDLER_PARAM_FIELD_CB | UCP_AM_HANDLER_PARAM_FIELD_ARG | UCP_AM_HANDLER_PARAM_FIELD_FLAGS;
-  handler.id = kMessageId;
-  handler.cb = onMessage;
-  handler.arg = this;
-  handler.flags = UCP_AM_FLAG_WHOLE_MSG;
-  status = ucp_worker_set_am_recv_handler(worker_, &handler);
+  status = handle(kMessageId, onMessage);
+  if (status == UCS_OK) status = handle(kBytesId, onBytes);
   if (status == UCS_OK) status = ucp_worker_get_efd(worker_, &fd_);
   ucp_address_t* address = nullptr;
   size_t bytes = 0;
@@ -58,6 +66,16 @@ Status Worker::open(ucp_context_h context, uint32_t rail) {
   address_.assign(reinterpret_cast<const char*>(address), bytes);
   ucp_worker_release_address(worker_, address);
   return {};
+}
+
+ucs_status_t Worker::handle(unsigned id, ucp_am_recv_callback_t callback) {
+  ucp_am_handler_param_t handler{};
+  handler.field_mask = UCP_AM_HANDLER_PARAM_FIELD_ID | UCP_AM_HANDLER_PARAM_FIELD_CB | UCP_AM_HANDLER_PARAM_FIELD_ARG | UCP_AM_HANDLER_PARAM_FIELD_FLAGS;
+  handler.id = id;
+  handler.cb = callback;
+  handler.arg = this;
+  handler.flags = UCP_AM_FLAG_WHOLE_MSG;
+  return ucp_worker_set_am_recv_handler(worker_, &handler);
 }
 
 bool Worker::progress() {
@@ -76,6 +94,24 @@ ucs_status_t Worker::onMessage(void* self, const void*, size_t, void* data, size
     worker->inbox_.push_back({worker->rail_, std::string(static_cast<const char*>(data), bytes)});
   }
   return UCS_OK;
+}
+
+ucs_status_t Worker::onBytes(void* self, const void* headerBytes, size_t headerSize, void* data, size_t bytes, const ucp_am_recv_param_t* param) {
+  auto* const worker = static_cast<Worker*>(self);
+  ByteHeader header;
+  if (headerSize != sizeof(header) || (param->recv_attr & UCP_AM_RECV_ATTR_FLAG_RNDV) != 0 || worker->sink_ == nullptr) return UCS_OK;
+  std::memcpy(&header, headerBytes, sizeof(header));
+  if (header.magic == ByteHeader::kMagic) worker->sink_->bytes(header, static_cast<const uint8_t*>(data), bytes);
+  return UCS_OK;
+}
+
+void* sendBytes(const Endpoint& endpoint, const ByteHeader* header, const void* data, size_t bytes, ucp_send_nbx_callback_t callback, void* argument) {
+  ucp_request_param_t param{};
+  param.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA | UCP_OP_ATTR_FIELD_FLAGS;
+  param.flags = UCP_AM_SEND_FLAG_EAGER;
+  param.cb.send = callback;
+  param.user_data = argument;
+  return ucp_am_send_nbx(endpoint.handle(), kBytesId, header, sizeof(*header), data, bytes, &param);
 }
 
 void Worker::retire(std::unique_ptr<Endpoint> endpoint) {
@@ -194,6 +230,8 @@ Status Rail::open(uint32_t number, const std::string& name, const std::string& d
   if (status == UCS_OK && std::getenv("UCX_NET_DEVICES") == nullptr && devices != "all") status = ucp_config_modify(read, "NET_DEVICES", devices.c_str());
   if (status != UCS_OK) return localStatusOf(status, KVSEAM_INVALID_ARGUMENT, where);
   sharedMemory_ = transport_ == "shm" || transport_ == "sm" || transport_ == "posix" || transport_ == "sysv" || transport_ == "xpmem" || transport_ == "all";
+  const char* const bytesBy = std::getenv("KVSEAM_UCX_ONE_SIDED");
+  oneSided_ = bytesBy == nullptr ? hardware(transport_) : std::strcmp(bytesBy, "1") == 0;
   ucp_params_t params{};
   params.field_mask = UCP_PARAM_FIELD_FEATURES | UCP_PARAM_FIELD_REQUEST_SIZE | UCP_PARAM_FIELD_MT_WORKERS_SHARED | UCP_PARAM_FIELD_NAME;
   params.features = UCP_FEATURE_RMA | UCP_FEATURE_AM | UCP_FEATURE_WAKEUP;
@@ -217,7 +255,7 @@ bool Rail::closeWorkers() {
   bool clean = true;
   for (std::unique_ptr<Worker>* worker : {&dialling_, &serving_}) {
     if (*worker == nullptr) continue;
-    if ((*worker)->requests() == 0 && (*worker)->reap()) {
+    if ((*worker)->mayBeDestroyed()) {
       worker->reset();
     } else {
       clean = false;

@@ -23,6 +23,27 @@ struct Inbound {
   std::string bytes;
 };
 
+/** Goes before bytes that travel as a message. */
+struct ByteHeader {
+  static constexpr uint32_t kMagic = 0x4258554b;  // "KUXB"
+  uint32_t magic = kMagic;
+  uint32_t reserved = 0;
+  uint64_t from = 0;    // incarnation of the sender
+  uint64_t line = 0;    // the receiver's number for this connection
+  uint64_t number = 0;  // reads: the request; writes: the operation
+  uint64_t region = 0;  // writes only
+  uint64_t offset = 0;
+};
+
+/** Takes bytes that arrived as a message, inside the worker's progress call. */
+class ByteSink {
+ public:
+  virtual void bytes(const ByteHeader& header, const uint8_t* data, size_t count) = 0;
+
+ protected:
+  ~ByteSink() = default;
+};
+
 class Endpoint;
 
 class Worker {
@@ -33,6 +54,7 @@ class Worker {
   Worker& operator=(const Worker&) = delete;
 
   Status open(ucp_context_h context, uint32_t rail);
+  void setSink(ByteSink* sink) { sink_ = sink; }
   /** Runs callbacks; returns whether anything moved. */
   bool progress();
   /** False when there is work now. */
@@ -55,11 +77,17 @@ class Worker {
   void retire(std::unique_ptr<Endpoint> endpoint);
   /** Frees what has been let go of; true when nothing is left. */
   bool reap();
+  /** A peer died on it. UCX may keep halves of connections to the dead, and aborts the process when they are destroyed. */
+  void distrust() { distrusted_ = true; }
+  bool mayBeDestroyed() { return requests_ == 0 && reap() && !distrusted_; }
 
  private:
   static ucs_status_t onMessage(void* self, const void* header, size_t headerBytes, void* data, size_t bytes, const ucp_am_recv_param_t* param);
+  static ucs_status_t onBytes(void* self, const void* header, size_t headerBytes, void* data, size_t bytes, const ucp_am_recv_param_t* param);
+  ucs_status_t handle(unsigned id, ucp_am_recv_callback_t callback);
 
   ucp_worker_h worker_ = nullptr;
+  ByteSink* sink_ = nullptr;
   int fd_ = -1;
   uint32_t rail_ = 0;
   std::string address_;
@@ -67,6 +95,7 @@ class Worker {
   std::vector<std::unique_ptr<Endpoint>> retired_;
   uint64_t requests_ = 0;
   bool broken_ = false;
+  bool distrusted_ = false;
 };
 
 /** One connection of a worker. Freed only after UCX has ended its closing: the error handler points at it. */
@@ -108,9 +137,14 @@ struct PeerMemory;
 /** Kept in UCX's own memory for each request: what its completion callback has to know beside the operation. */
 struct RequestNote {
   uint64_t bytes;
-  PeerMemory* memory;  // null for a flush
+  PeerMemory* memory;  // one-sided operations only
   DataLink* link;
+  ByteHeader* header;  // messages only: freed with the request
+  bool flush;
 };
+
+/** Starts sending bytes as one message; the result is as of every UCX call, `header` has to live until it is over. */
+void* sendBytes(const Endpoint& endpoint, const ByteHeader* header, const void* data, size_t bytes, ucp_send_nbx_callback_t callback, void* argument);
 
 class Rail {
  public:
@@ -127,8 +161,13 @@ class Rail {
   ucp_context_h context() const { return context_; }
   Worker& dialling() { return *dialling_; }
   Worker& serving() { return *serving_; }
-  /** Bytes go straight into mapped memory, so that a put "succeeds" although nobody is there any more. */
+  /** Peers' memory can be mapped here. A copy into it "succeeds" although nobody is there any more. */
   bool sharedMemory() const { return sharedMemory_; }
+  /**
+   * The hardware reads and writes a peer's memory by itself. Elsewhere UCX imitates that in software, and then the process
+   * whose memory it is aborts when its reader dies at the wrong moment (seen with 1.13), so bytes travel as messages there.
+   */
+  bool oneSided() const { return oneSided_; }
   const std::string& transport() const { return transport_; }
 
  private:
@@ -137,6 +176,7 @@ class Rail {
   std::unique_ptr<Worker> serving_;
   std::string transport_;
   bool sharedMemory_ = false;
+  bool oneSided_ = false;
 };
 
 }  // namespace kvseam::ucx
