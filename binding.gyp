@@ -26,11 +26,8 @@
       "libraries": ["<@(kvseam_libraries)"],
     },
   ],
-  # Where the headers are missing the backend is left out; the `.gyp` prints the one line that says so.
-  "variables": {
-    "kvseam_with_ucx": "<!(pkg-config --exists 'ucx >= 1.13' && echo 1 || echo 0)",
-    "kvseam_ucx_note": "<!(pkg-config --exists 'ucx >= 1.13' || echo 'kvseam: no ucx backend, since pkg-config finds no ucx 1.13 or newer (Debian, Ubuntu: apt-get install libucx-dev)' >&2)",
-  },
+  # Where the headers are missing the backend is left out; scripts/build-native.mjs says so.
+  "variables": {"kvseam_with_ucx": "<!(pkg-config --exists 'ucx >= 1.13' && echo 1 || echo 0)"},
   "conditions": [
     ["kvseam_with_ucx==1", {
       "targets": [

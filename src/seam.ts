@@ -13,8 +13,8 @@ import {
   type MoveResult,
   move,
 } from './handoff/handoff.js'
-import { Agent, type AgentOptions } from './native/agent.js'
-import { binding } from './native/binding.js'
+import { Agent, type AgentOptions, type RailOptions } from './native/agent.js'
+import { type BackendLoad, binding } from './native/binding.js'
 import type { Peer } from './native/peer.js'
 import { peerDownChannel } from './observe/channels.js'
 import { type Admitted, Orchestrator } from './orchestrator.js'
@@ -33,6 +33,8 @@ export interface SeamLogger {
 export interface SeamOptions {
   /** Which transport moves the bytes; `mock` unless told. */
   readonly backend?: string
+  /** Rails of every agent that names none of its own; the backend's choice unless told. */
+  readonly rails?: readonly RailOptions[]
   /** Rules that admit transfers; `reference` (the published ones) unless told. */
   readonly profile?: 'reference'
   /** Workload classes beside release, interactive and batch. */
@@ -59,6 +61,7 @@ export interface SeamOptions {
 
 const OPTION_NAMES = [
   'backend',
+  'rails',
   'profile',
   'workloads',
   'sessionsPerPath',
@@ -77,6 +80,8 @@ export interface BackendInfo {
   readonly label: 'mock' | 'emulated' | 'real' | null
   readonly provider: string | null
   readonly version: string | null
+  /** What loading its library changed in this process; null for a backend that needs none. */
+  readonly loaded: BackendLoad | null
 }
 
 export interface ConnectOptions {
@@ -84,6 +89,9 @@ export interface ConnectOptions {
   readonly pool?: string
   readonly timeoutMs?: number
 }
+
+/** Told once a process. */
+const warnedTwins = new Set<string>()
 
 /** Longest a close waits for the log, beside its drain. */
 const LOG_CLOSE_MS = 2000
@@ -96,6 +104,7 @@ export class Seam {
   readonly faults: Faults
   readonly #policy: Policy
   readonly #backend: string
+  readonly #rails: readonly RailOptions[] | undefined
   readonly #gate: number
   readonly #agents = new Map<string, Agent>()
   readonly #pools = new Map<string, string>()
@@ -111,6 +120,7 @@ export class Seam {
   constructor(options: SeamOptions) {
     knownKeys('options', options, OPTION_NAMES)
     this.#backend = options.backend ?? 'mock'
+    this.#rails = options.rails
     const profile = options.profile ?? 'reference'
     if (profile !== 'reference')
       throw refuse('KVSEAM_CONFIG_INVALID', 'options.profile', profile, "known is 'reference'")
@@ -166,6 +176,7 @@ export class Seam {
       label: first?.info.label ?? null,
       provider: first?.info.provider ?? null,
       version: first?.info.version ?? null,
+      loaded: binding().loadReport(this.#backend),
     }
   }
 
@@ -188,7 +199,9 @@ export class Seam {
       throw refuse('KVSEAM_INVALID_ARGUMENT', 'name', name, 'this seam has an agent of that name; close it first')
     }
     const { pool, ...agentOptions } = options
-    const agent = new Agent(this.#gate, this.#backend, name, agentOptions)
+    const withRails = this.#rails === undefined ? agentOptions : { rails: this.#rails, ...agentOptions }
+    const agent = new Agent(this.#gate, this.#backend, name, withRails)
+    this.#warnOfTwins()
     try {
       this.faults.attach(agent)
     } catch (error) {
@@ -303,6 +316,17 @@ export class Seam {
         this.paths.add(path)
         this.policy.register(path)
       }
+    }
+  }
+
+  /** Only now: a transport may load parts of itself when it opens its first device. */
+  #warnOfTwins(): void {
+    for (const twins of binding().loadReport(this.#backend)?.twins ?? []) {
+      if (warnedTwins.has(twins)) continue
+      warnedTwins.add(twins)
+      const message = `this process has two copies of ${twins}; load one (see LD_LIBRARY_PATH and what else brings its own)`
+      this.#logger?.warn({ backend: this.#backend, twins }, message)
+      process.emitWarning(message, { code: 'KVSEAM_TWIN_LIBRARIES' })
     }
   }
 

@@ -228,6 +228,15 @@ TEST_P(Ucx, ManyDescriptorsAndMoreThanTwoGibibytesInTotal) {
   ASSERT_TRUE(DescriptorList::fromBlocks(*agents.b.agent().region(agents.there), {0, 0, 1, kSmall}, ids.data(), ids.size(), &list).ok());
   ASSERT_TRUE(digestOf(*list, 0, kDescriptors, &arrived).ok());
   EXPECT_EQ(sent, arrived);
+  const PostRequest back = agents.request(KVSEAM_OP_READ, shuffledIds(kDescriptors, 7), shuffledIds(kDescriptors, 8), 0, kSmall);
+  const uint64_t scattered = agents.a.mustPost(back);
+  ASSERT_TRUE(agents.a.quiesced(scattered));
+  EXPECT_EQ(agents.a.endings[scattered].outcome.code, KVSEAM_OK);
+  const std::vector<uint32_t> to = shuffledIds(kDescriptors, 7);
+  const std::vector<uint32_t> from = shuffledIds(kDescriptors, 8);
+  for (uint32_t i = 0; i < kDescriptors; ++i) {
+    ASSERT_EQ(std::memcmp(agents.a.data(agents.here) + to[i] * kSmall, agents.b.data(agents.there) + from[i] * kSmall, kSmall), 0) << i;
+  }
   // 27 x 80 MiB.
   const PostRequest whole = agents.request(KVSEAM_OP_READ, {0}, {0}, 0, kDescriptors * kSmall);
   uint64_t total = 0;

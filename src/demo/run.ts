@@ -29,6 +29,8 @@ export interface DemoSetup {
   readonly rails: number
   readonly railBytesPerSecond: number
   readonly railLatencyUs: number
+  /** What the backend opens for each rail; its own choice when undefined. */
+  readonly railDevice: string | undefined
   readonly fault: DemoFault | undefined
   /** A whole fault specification instead of the demo's own. */
   readonly faults: string | undefined
@@ -78,6 +80,7 @@ export async function runDemo(
       name: `rail${i}`,
       bytesPerSecond: setup.railBytesPerSecond,
       latencyUs: setup.railLatencyUs,
+      ...(setup.railDevice === undefined ? {} : { device: setup.railDevice }),
     }))
     const agent = await seam.agent(PREFILL, { rails })
     const starting = Array.from({ length: setup.decodes }, (_, i) =>

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { type Blame, SEAM_ERROR_CODES, SeamError, type SeamErrorCode } from '../errors.js'
 
 /** Must equal kBindingVersion in native/addon/addon.cc. */
-const BINDING_VERSION = 2
+const BINDING_VERSION = 3
 
 /** Numbers of kvseam_op_kind in native/core/backend.h. */
 export const OPERATION = { read: 1, write: 2, notify: 4 } as const
@@ -60,6 +60,17 @@ export interface NativeAgentInfo {
   version: string
   operations: number
   canCancel: boolean
+}
+
+/** What loading a backend's library changed in this process. */
+export interface BackendLoad {
+  readonly file: string
+  /** Environment variables that were unset and are set now, as NAME=value. */
+  readonly variables: readonly string[]
+  /** Numbers of the signals whose handlers the library replaced; they were put back. */
+  readonly signals: readonly number[]
+  /** Transport libraries of which the process has two copies: each has its own state, which ends badly. */
+  readonly twins: readonly string[]
 }
 
 export interface NativePeerInfo {
@@ -149,6 +160,7 @@ export interface Binding {
   contractVersion: number
   setErrorFactory(make: (code: string, message: string, blame: string, backendCode: number) => Error): void
   probeBackend(name: string): Error | null
+  loadReport(name: string): BackendLoad | null
 
   openGate(): number
   closeGate(gate: number): void

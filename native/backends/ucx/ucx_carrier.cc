@@ -14,7 +14,8 @@ namespace kvseam::ucx {
 namespace {
 
 constexpr uint32_t kWindowRequests = 64;               // beyond this nothing gets faster, measured
-constexpr uint64_t kWindowBytes = uint64_t{4} << 20;   // what one line may have under way: a small transfer waits behind it
+constexpr uint32_t kWindowReads = 1024;                // the same where several go in one message
+constexpr uint64_t kWindowBytes = uint64_t{2} << 20;   // what one line may have under way: a small transfer waits behind it
 constexpr uint64_t kChunkBytes = uint64_t{512} << 10;  // of a long run, so that it can be stopped and others get their turn
 constexpr uint32_t kTurnRequests = 16;
 constexpr uint64_t kTurnBytes = uint64_t{2} << 20;     // copied on the spot (shared memory): then the loop looks around
@@ -27,7 +28,7 @@ Status refusal(uint64_t code) {
   return {KVSEAM_STALE_REGION, KVSEAM_BLAME_peer, "the peer has withdrawn the region", kCodeWithdrawn};
 }
 
-bool windowFull(const DataLink& link) { return link.outstanding >= kWindowRequests || link.outstandingBytes >= kWindowBytes; }
+bool windowFull(const DataLink& link) { return link.outstanding >= link.mostRequests || link.outstandingBytes >= kWindowBytes; }
 
 }  // namespace
 
@@ -51,6 +52,7 @@ bool Carrier::open(Line* line) {
   if (line->data != nullptr) return true;
   auto link = std::make_unique<DataLink>();
   link->movedNs = nowNs();
+  link->mostRequests = (*rails_)[line->localRail]->oneSided() ? kWindowRequests : kWindowReads;
   const Status status = Endpoint::create(&line->control->worker(), *line->address, &link->endpoint);
   if (!status.ok()) {
     reportBroken(line, status);
@@ -86,8 +88,9 @@ bool Carrier::handOver(Line* line, Operation* operation, uint64_t* budget) {
   const kvseam_op& op = operation->op;
   DataLink* const link = line->data.get();
   const bool hardware = (*rails_)[line->localRail]->oneSided();
+  const bool reading = op.kind == KVSEAM_OP_READ;
   bool good = true;
-  for (uint32_t turn = 0; good && !operation->exhausted && turn < kTurnRequests && *budget != 0 && !windowFull(*link); ++turn) {
+  for (uint32_t turn = 0; good && !operation->exhausted && turn < kTurnRequests && *budget != 0 && !windowFull(*link);) {
     const kvseam_run& run = op.runs[operation->run];
     good = findKey(line, operation, run);
     if (!good) break;
@@ -96,66 +99,111 @@ bool Carrier::handOver(Line* line, Operation* operation, uint64_t* budget) {
     const uint64_t bytes = std::min(asMessage ? kMessageBytes : kChunkBytes, run.bytes - operation->runOffset);
     uint8_t* const here = static_cast<uint8_t*>(run.local->address) + run.local_offset + operation->runOffset;
     const uint64_t offset = run.remote_offset + operation->runOffset;
-    void* request = nullptr;
-    ByteHeader* header = nullptr;
-    bool counted = bytes != 0;
+    const bool small = asMessage && bytes <= kPackedRunBytes;
     if (bytes == 0) {
-      request = nullptr;
+      // Nothing of it has to move.
     } else if (operation->mapped != nullptr) {
       uint8_t* const there = operation->mapped + offset;
-      std::memcpy(op.kind == KVSEAM_OP_READ ? here : there, op.kind == KVSEAM_OP_READ ? there : here, bytes);
-    } else if (hardware) {
-      request = oneSided(line, operation, here, theirs->key.address + offset, bytes);
-    } else if (op.kind == KVSEAM_OP_READ) {
-      askFor(line, operation, *theirs, offset, here, bytes);
-      counted = false;  // it will be when the bytes come
-    } else {
-      request = sendWrite(line, operation, *theirs, offset, here, bytes, &header);
-    }
-    if (UCS_PTR_IS_ERR(request)) {
-      operation->failure = statusOf(UCS_PTR_STATUS(request), op.kind == KVSEAM_OP_READ ? "reading" : "writing");
-      good = false;
-      break;
-    }
-    if (request != nullptr) {
-      held(operation, request, {bytes, hardware ? theirs : nullptr, link, header, false});
-    } else if (counted) {
+      std::memcpy(reading ? here : there, reading ? there : here, bytes);
       operation->moved += bytes;
       movedBytes_ += bytes;
       *budget -= std::min(*budget, bytes);
+    } else if (hardware) {
+      good = oneSided(line, operation, theirs, here, offset, bytes, budget);
+    } else if (reading) {
+      askFor(line, operation, *theirs, offset, here, bytes);
+      if (asking_.size() == kMaxReadItems) sendAsked(line);
+    } else if (small) {
+      packed_.push_back({theirs->key.region, offset, bytes});
+      packedBytes_.append(reinterpret_cast<const char*>(here), bytes);
+      *budget -= std::min(*budget, bytes);
+      if (packed_.size() == kMaxPackedRuns || packedBytes_.size() + kPackedRunBytes > kMessageBytes - kMaxPackedRuns * sizeof(PackedRun)) {
+        good = sendPack(line, operation);
+        ++turn;
+      }
+    } else {
+      good = writeAlone(line, operation, *theirs, offset, here, bytes);
+      *budget -= std::min(*budget, bytes);
     }
+    // Of small runs a turn takes as many as fill some messages.
+    turn += small && (!reading || asking_.size() % 16 != 0) ? 0 : 1;
     operation->runOffset += bytes;
     if (operation->runOffset != run.bytes) continue;
     operation->runOffset = 0;
     operation->exhausted = ++operation->run == op.run_count;
   }
   sendAsked(line);
-  return good;
+  return sendPack(line, operation) && good;
 }
 
-void* Carrier::oneSided(Line* line, Operation* operation, uint8_t* here, uint64_t there, uint64_t bytes) {
+bool Carrier::oneSided(Line* line, Operation* operation, PeerMemory* theirs, uint8_t* here, uint64_t offset, uint64_t bytes, uint64_t* budget) {
   ucp_request_param_t param{};
   param.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA;
   param.cb.send = onMoved;
   param.user_data = operation;
   ucp_ep_h const endpoint = line->data->endpoint->handle();
-  if (operation->op.kind == KVSEAM_OP_READ) return ucp_get_nbx(endpoint, here, bytes, there, operation->key, &param);
-  operation->put = true;
-  return ucp_put_nbx(endpoint, here, bytes, there, operation->key, &param);
+  const uint64_t there = theirs->key.address + offset;
+  const bool reading = operation->op.kind == KVSEAM_OP_READ;
+  operation->put = operation->put || !reading;
+  void* const request = reading ? ucp_get_nbx(endpoint, here, bytes, there, operation->key, &param) : ucp_put_nbx(endpoint, here, bytes, there, operation->key, &param);
+  if (UCS_PTR_IS_ERR(request)) {
+    operation->failure = statusOf(UCS_PTR_STATUS(request), reading ? "ucp_get_nbx" : "ucp_put_nbx");
+    return false;
+  }
+  if (request != nullptr) {
+    held(operation, request, {bytes, theirs, line->data.get(), nullptr, false});
+    return true;
+  }
+  operation->moved += bytes;
+  movedBytes_ += bytes;
+  *budget -= std::min(*budget, bytes);
+  return true;
 }
 
-void* Carrier::sendWrite(Line* line, Operation* operation, const PeerMemory& theirs, uint64_t offset, const uint8_t* here, uint64_t bytes,
-                         ByteHeader** out) {
-  auto header = std::make_unique<ByteHeader>();
-  header->from = incarnation_;
-  header->line = line->guest;
-  header->number = operation->number;
-  header->region = theirs.key.region;
-  header->offset = offset;
-  void* const request = sendBytes(*line->data->endpoint, header.get(), here, bytes, onMoved, operation);
-  if (!UCS_PTR_IS_ERR(request)) operation->sent += bytes;
-  if (UCS_PTR_IS_PTR(request)) *out = header.release();
-  return request;
+bool Carrier::writeAlone(Line* line, Operation* operation, const PeerMemory& theirs, uint64_t offset, const uint8_t* here, uint64_t bytes) {
+  auto outgoing = std::make_unique<Outgoing>();
+  ByteHeader& header = outgoing->header;
+  header.from = incarnation_;
+  header.line = line->guest;
+  header.number = operation->number;
+  header.region = theirs.key.region;
+  header.offset = offset;
+  void* const request = sendBytes(*line->data->endpoint, &header, here, bytes, onMoved, operation);
+  return sent(line, operation, std::move(outgoing), request, bytes);
+}
+
+bool Carrier::sendPack(Line* line, Operation* operation) {
+  if (packed_.empty()) return true;
+  auto outgoing = std::make_unique<Outgoing>();
+  ByteHeader& header = outgoing->header;
+  header.from = incarnation_;
+  header.line = line->guest;
+  header.number = operation->number;
+  header.packed = static_cast<uint32_t>(packed_.size());
+  const uint64_t bytes = packedBytes_.size();
+  std::string& body = outgoing->body;
+  body.reserve(packed_.size() * sizeof(PackedRun) + bytes);
+  body.append(reinterpret_cast<const char*>(packed_.data()), packed_.size() * sizeof(PackedRun));
+  body.append(packedBytes_);
+  packed_.clear();
+  packedBytes_.clear();
+  void* const request = sendBytes(*line->data->endpoint, &header, body.data(), body.size(), onMoved, operation);
+  return sent(line, operation, std::move(outgoing), request, bytes);
+}
+
+bool Carrier::sent(Line* line, Operation* operation, std::unique_ptr<Outgoing> outgoing, void* request, uint64_t bytes) {
+  if (UCS_PTR_IS_ERR(request)) {
+    operation->failure = statusOf(UCS_PTR_STATUS(request), "sending bytes");
+    return false;
+  }
+  operation->sent += bytes;
+  if (request != nullptr) {
+    held(operation, request, {bytes, nullptr, line->data.get(), outgoing.release(), false});
+    return true;
+  }
+  operation->moved += bytes;
+  movedBytes_ += bytes;
+  return true;
 }
 
 void Carrier::askFor(Line* line, Operation* operation, const PeerMemory& theirs, uint64_t offset, uint8_t* here, uint64_t bytes) {
@@ -210,8 +258,23 @@ void Carrier::readOver(Read* read) {
 }
 
 void Carrier::bytes(const ByteHeader& header, const uint8_t* data, size_t count) {
-  Read* const read = readOf(header.number);
-  if (read == nullptr || read->peerIncarnation != header.from || read->bytes != count) return;
+  if (header.packed == 0) return readCame(header.from, header.number, data, count);
+  if (header.packed > kMaxPackedRuns || count < header.packed * sizeof(PackedRun)) return;
+  const uint8_t* next = data + header.packed * sizeof(PackedRun);
+  size_t left = count - header.packed * sizeof(PackedRun);
+  for (uint32_t i = 0; i < header.packed; ++i) {
+    PackedRun run;
+    std::memcpy(&run, data + i * sizeof(run), sizeof(run));
+    if (run.bytes > left) return;
+    readCame(header.from, run.number, next, run.bytes);
+    next += run.bytes;
+    left -= run.bytes;
+  }
+}
+
+void Carrier::readCame(uint64_t from, uint64_t request, const uint8_t* data, size_t count) {
+  Read* const read = readOf(request);
+  if (read == nullptr || read->peerIncarnation != from || read->bytes != count) return;
   read->link->movedNs = nowNs();
   if (read->operation != nullptr) {
     std::memcpy(read->to, data, count);
@@ -283,7 +346,7 @@ void Carrier::onMoved(void* request, ucs_status_t status, void* arg) {
   auto* const operation = static_cast<Operation*>(arg);
   const RequestNote note = *static_cast<RequestNote*>(request);
   ucp_request_free(request);
-  delete note.header;
+  delete note.outgoing;
   operation->carrier->note(operation, note, status);
 }
 

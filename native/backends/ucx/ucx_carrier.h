@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -58,11 +59,14 @@ class Carrier final : public ByteSink {
   void note(Operation* operation, const RequestNote& note, ucs_status_t status);
   bool handOver(Line* line, Operation* operation, uint64_t* budget);
   bool findKey(Line* line, Operation* operation, const kvseam_run& run);
-  void* oneSided(Line* line, Operation* operation, uint8_t* here, uint64_t offset, uint64_t bytes);
-  void* sendWrite(Line* line, Operation* operation, const PeerMemory& theirs, uint64_t offset, const uint8_t* here, uint64_t bytes, ByteHeader** header);
+  bool oneSided(Line* line, Operation* operation, PeerMemory* theirs, uint8_t* here, uint64_t offset, uint64_t bytes, uint64_t* budget);
+  bool writeAlone(Line* line, Operation* operation, const PeerMemory& theirs, uint64_t offset, const uint8_t* here, uint64_t bytes);
+  bool sendPack(Line* line, Operation* operation);
+  bool sent(Line* line, Operation* operation, std::unique_ptr<Outgoing> outgoing, void* request, uint64_t bytes);
   void askFor(Line* line, Operation* operation, const PeerMemory& theirs, uint64_t offset, uint8_t* here, uint64_t bytes);
   void sendAsked(Line* line);
   Read* readOf(uint64_t request);
+  void readCame(uint64_t from, uint64_t request, const uint8_t* data, size_t count);
   void readOver(Read* read);
   void forsake(const Operation* operation);
   void held(Operation* operation, void* request, const RequestNote& note);
@@ -95,7 +99,10 @@ class Carrier final : public ByteSink {
   std::vector<Operation*> landed_;
   std::vector<Read> reads_;
   std::vector<uint32_t> freeReads_;
-  std::vector<ReadItem> asking_;  // of the turn that is under way
+  // Of the turn that is under way.
+  std::vector<ReadItem> asking_;
+  std::vector<PackedRun> packed_;
+  std::string packedBytes_;
   std::deque<kvseam_event> completions_;
   uint64_t nextNumber_ = 1;
   uint64_t movedBytes_ = 0;

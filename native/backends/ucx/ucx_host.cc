@@ -26,16 +26,9 @@ void Host::take(Worker* worker, const Inbound& message, int64_t nowNs) {
     case MessageKind::kSync:
       wantsToKnow(&guest, header, std::move(payload));
       break;
-    case MessageKind::kRead: {
-      const size_t count = payload.size() / sizeof(ReadItem);
-      guest.wild = guest.wild || count > kMaxReadItems || payload.size() % sizeof(ReadItem) != 0;
-      for (size_t i = 0; i < count && !guest.wild; ++i) {
-        ReadItem item;
-        std::memcpy(&item, payload.data() + i * sizeof(item), sizeof(item));
-        send(header.line, &guest, item);
-      }
+    case MessageKind::kRead:
+      read(header.line, &guest, payload);
       break;
-    }
     case MessageKind::kRevoked:
       if (guest.owed.erase(header.number) != 0) regions_->answered(header.number);
       break;
@@ -56,15 +49,37 @@ void Host::bytes(const ByteHeader& header, const uint8_t* data, size_t count) {
     return;
   }
   Writing& writing = guest.writing[header.number];
-  Code why = KVSEAM_OK;
-  OwnMemory* const memory = regions_->find(header.region, header.offset, count, &why);
-  if (memory != nullptr) {
-    std::memcpy(memory->address + header.offset, data, count);
-  } else if (writing.code == KVSEAM_OK) {
-    writing.code = static_cast<uint64_t>(why);
+  if (header.packed == 0) {
+    write(&writing, header.region, header.offset, data, count);
+  } else if (header.packed <= kMaxPackedRuns && header.packed * sizeof(PackedRun) <= count) {
+    const uint8_t* next = data + header.packed * sizeof(PackedRun);
+    size_t left = count - header.packed * sizeof(PackedRun);
+    for (uint32_t i = 0; i < header.packed; ++i) {
+      PackedRun run;
+      std::memcpy(&run, data + i * sizeof(run), sizeof(run));
+      if (run.bytes > left) {
+        guest.wild = true;
+        return;
+      }
+      write(&writing, run.number, run.offset, next, run.bytes);
+      next += run.bytes;
+      left -= run.bytes;
+    }
+  } else {
+    guest.wild = true;
   }
-  writing.bytes += count;
   if (writing.asked) answerIfAll(&guest, header.number);
+}
+
+void Host::write(Writing* writing, uint64_t region, uint64_t offset, const uint8_t* data, uint64_t count) {
+  Code why = KVSEAM_OK;
+  OwnMemory* const memory = regions_->find(region, offset, count, &why);
+  if (memory != nullptr) {
+    std::memcpy(memory->address + offset, data, count);
+  } else if (writing->code == KVSEAM_OK) {
+    writing->code = static_cast<uint64_t>(why);
+  }
+  writing->bytes += count;
 }
 
 void Host::wantsToKnow(Guest* guest, const MessageHeader& header, std::string payload) {
@@ -86,37 +101,76 @@ void Host::answerIfAll(Guest* guest, uint64_t number) {
   guest->writing.erase(found);
 }
 
-namespace {
-
-/** Lives as long as UCX reads the region it sends from. */
-struct Sending {
+/** Lives as long as UCX reads what it sends. */
+struct Host::Sending {
   Host* host;
   Worker* worker;
   uint64_t guest;
-  OwnMemory* memory;
-  ByteHeader header;
+  OwnMemory* memory;  // null for a pack, which has its bytes in `outgoing`
+  Outgoing outgoing;
 };
 
-}  // namespace
-
-void Host::send(uint64_t number, Guest* guest, const ReadItem& item) {
-  Code why = KVSEAM_OK;
-  OwnMemory* const memory = regions_->find(item.region, item.offset, item.bytes, &why);
-  if (memory == nullptr || item.bytes > kMessageBytes) return say(guest, MessageKind::kUnread, item.request, {}, memory == nullptr ? why : KVSEAM_OUT_OF_BOUNDS);
-  Worker& worker = guest->back->worker();
-  if (guest->sending >= kMaxSending || (guest->data == nullptr && !Endpoint::create(&worker, guest->address, &guest->data).ok())) {
-    guest->wild = true;
-    return;
+void Host::read(uint64_t number, Guest* guest, const std::string& payload) {
+  const size_t count = payload.size() / sizeof(ReadItem);
+  guest->wild = guest->wild || count > kMaxReadItems || payload.size() % sizeof(ReadItem) != 0;
+  for (size_t i = 0; i < count && !guest->wild; ++i) {
+    ReadItem item;
+    std::memcpy(&item, payload.data() + i * sizeof(item), sizeof(item));
+    Code why = KVSEAM_OUT_OF_BOUNDS;
+    OwnMemory* const memory = item.bytes > kMessageBytes ? nullptr : regions_->find(item.region, item.offset, item.bytes, &why);
+    if (memory == nullptr) {
+      say(guest, MessageKind::kUnread, item.request, {}, why);
+    } else if (item.bytes > kPackedRunBytes) {
+      send(number, guest, item, memory);
+    } else {
+      packed_.push_back({item.request, 0, item.bytes});
+      packedBytes_.append(reinterpret_cast<const char*>(memory->address) + item.offset, item.bytes);
+      if (packedBytes_.size() + kPackedRunBytes > kMessageBytes - kMaxPackedRuns * sizeof(PackedRun)) sendPack(number, guest);
+    }
   }
-  auto sending = std::make_unique<Sending>(Sending{this, &worker, number, memory, {}});
-  sending->header.from = incarnation_;
-  sending->header.line = guest->line;
-  sending->header.number = item.request;
-  void* const request = sendBytes(*guest->data, &sending->header, memory->address + item.offset, item.bytes, onSent, sending.get());
+  sendPack(number, guest);
+}
+
+bool Host::openData(Guest* guest) {
+  const bool open = guest->data != nullptr || Endpoint::create(&guest->back->worker(), guest->address, &guest->data).ok();
+  guest->wild = guest->wild || !open || guest->sending >= kMaxSending;
+  return !guest->wild;
+}
+
+void Host::send(uint64_t number, Guest* guest, const ReadItem& item, OwnMemory* memory) {
+  if (!openData(guest)) return;
+  auto sending = std::make_unique<Sending>(Sending{this, &guest->back->worker(), number, memory, {}});
+  ByteHeader& header = sending->outgoing.header;
+  header.from = incarnation_;
+  header.line = guest->line;
+  header.number = item.request;
+  void* const request = sendBytes(*guest->data, &header, memory->address + item.offset, item.bytes, onSent, sending.get());
+  hold(guest, request, std::move(sending));
+}
+
+void Host::sendPack(uint64_t number, Guest* guest) {
+  if (packed_.empty()) return;
+  auto sending = std::make_unique<Sending>(Sending{this, &guest->back->worker(), number, nullptr, {}});
+  ByteHeader& header = sending->outgoing.header;
+  header.from = incarnation_;
+  header.line = guest->line;
+  header.packed = static_cast<uint32_t>(packed_.size());
+  std::string& body = sending->outgoing.body;
+  body.reserve(packed_.size() * sizeof(PackedRun) + packedBytes_.size());
+  body.append(reinterpret_cast<const char*>(packed_.data()), packed_.size() * sizeof(PackedRun));
+  body.append(packedBytes_);
+  packed_.clear();
+  packedBytes_.clear();
+  if (!openData(guest)) return;
+  void* const request = sendBytes(*guest->data, &header, body.data(), body.size(), onSent, sending.get());
+  hold(guest, request, std::move(sending));
+}
+
+void Host::hold(Guest* guest, void* request, std::unique_ptr<Sending> sending) {
   if (!UCS_PTR_IS_PTR(request)) return;  // done, or broken, which tick() finds
-  ++memory->sending;
+  if (sending->memory != nullptr) ++sending->memory->sending;
   ++guest->sending;
-  worker.requestBegins();
+  sending->worker->requestBegins();
   [[maybe_unused]] Sending* const held = sending.release();  // onSent frees it
 }
 
@@ -128,7 +182,7 @@ void Host::onSent(void* request, ucs_status_t, void* argument) {
 }
 
 void Host::sent(uint64_t guest, OwnMemory* memory) {
-  if (--memory->sending == 0) regions_->lookAgain();
+  if (memory != nullptr && --memory->sending == 0) regions_->lookAgain();
   const auto found = guests_.find(guest);
   if (found != guests_.end()) --found->second.sending;
 }

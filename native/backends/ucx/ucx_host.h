@@ -9,6 +9,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "ucx_memory.h"
 #include "ucx_message.h"
@@ -76,9 +77,15 @@ class Host final : public ByteSink {
   };
   void welcome(Worker* worker, const MessageHeader& header, const std::string& payload, uint32_t rail, int64_t nowNs);
   void say(Guest* guest, MessageKind kind, uint64_t number, const std::string& payload = {}, uint64_t value = 0);
+  struct Sending;
   void wantsToKnow(Guest* guest, const MessageHeader& header, std::string payload);
   void answerIfAll(Guest* guest, uint64_t number);
-  void send(uint64_t number, Guest* guest, const ReadItem& item);
+  void read(uint64_t number, Guest* guest, const std::string& payload);
+  void send(uint64_t number, Guest* guest, const ReadItem& item, OwnMemory* memory);
+  void sendPack(uint64_t number, Guest* guest);
+  bool openData(Guest* guest);
+  void hold(Guest* guest, void* request, std::unique_ptr<Sending> sending);
+  void write(Writing* writing, uint64_t region, uint64_t offset, const uint8_t* data, uint64_t count);
   void sent(uint64_t guest, OwnMemory* memory);
   static void onSent(void* request, ucs_status_t status, void* sending);
   void tellRevoked();
@@ -88,6 +95,8 @@ class Host final : public ByteSink {
   Rails* rails_;
   OwnRegions* regions_;
   std::map<uint64_t, Guest> guests_;
+  std::vector<PackedRun> packed_;  // of the read that is being answered
+  std::string packedBytes_;
   uint64_t nextGuest_ = 1;
   std::deque<Delivery> deliveries_;
 };

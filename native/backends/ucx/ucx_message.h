@@ -46,7 +46,7 @@ struct ReadItem {
   uint64_t bytes = 0;
 };
 
-constexpr size_t kMaxReadItems = 64;
+constexpr size_t kMaxReadItems = 256;
 // One message takes one of UCX's 64 KiB segments with all its headers.
 constexpr uint64_t kMessageBytes = uint64_t{60} << 10;
 

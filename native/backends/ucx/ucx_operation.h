@@ -59,6 +59,7 @@ struct Key {
 /** The connection that carries bytes and nothing else, so that it can be cut off without losing sight of the peer. */
 struct DataLink {
   std::unique_ptr<Endpoint> endpoint;  // moved away when it is cut off
+  uint32_t mostRequests = 0;           // the window
   uint32_t outstanding = 0;            // requests
   uint64_t outstandingBytes = 0;
   int64_t movedNs = 0;                 // when something completed last

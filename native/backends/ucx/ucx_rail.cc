@@ -15,7 +15,7 @@ namespace {
 constexpr unsigned kMessageId = 7;         // active messages: words between agents ...
 constexpr unsigned kBytesId = 8;           // ... and bytes
 constexpr size_t kMaxMessageBytes = size_t{1} << 20;
-constexpr int kProgressTurns = 64;         // of one call: a flood on one rail must not starve the others
+constexpr int kProgressTurns = 8;          // of one call: a flood on one rail must not starve the others
 constexpr size_t kMaxInbox = 65'536;
 
 /** A rail's name for what UCX calls several transports. */

@@ -27,12 +27,28 @@ struct Inbound {
 struct ByteHeader {
   static constexpr uint32_t kMagic = 0x4258554b;  // "KUXB"
   uint32_t magic = kMagic;
-  uint32_t reserved = 0;
+  uint32_t packed = 0;  // 0: the bytes of one run; else so many PackedRun and then the bytes of all of them
   uint64_t from = 0;    // incarnation of the sender
   uint64_t line = 0;    // the receiver's number for this connection
   uint64_t number = 0;  // reads: the request; writes: the operation
   uint64_t region = 0;  // writes only
   uint64_t offset = 0;
+};
+
+/** One of several small runs in one message: the costs of a message are those of some 20 KiB. */
+struct PackedRun {
+  uint64_t number = 0;  // reads: the request; writes: the region
+  uint64_t offset = 0;
+  uint64_t bytes = 0;
+};
+
+constexpr uint64_t kPackedRunBytes = 8192;  // larger ones go alone, without being copied together
+constexpr size_t kMaxPackedRuns = 256;
+
+/** What UCX reads from until a message has gone. */
+struct Outgoing {
+  ByteHeader header;
+  std::string body;  // of a pack
 };
 
 /** Takes bytes that arrived as a message, inside the worker's progress call. */
@@ -139,7 +155,7 @@ struct RequestNote {
   uint64_t bytes;
   PeerMemory* memory;  // one-sided operations only
   DataLink* link;
-  ByteHeader* header;  // messages only: freed with the request
+  Outgoing* outgoing;  // messages only: freed with the request
   bool flush;
 };
 
