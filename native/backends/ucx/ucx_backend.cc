@@ -25,7 +25,7 @@
 
 namespace {
 
-constexpr int64_t kLookEveryNs = 20'000;         // at a quiet worker: a look over tcp is a system call
+constexpr int64_t kLookEveryNs = 5'000;          // at a quiet worker: a look over tcp is a system call
 constexpr int64_t kStaysBusyNs = 50'000;         // a worker that moved something is looked at in every turn for so long
 constexpr int64_t kTickBusyNs = 20'000'000;
 constexpr int64_t kTickMovingNs = 100'000'000;
