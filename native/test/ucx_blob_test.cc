@@ -34,6 +34,7 @@ KeyBlob someKey() {
   key.region = 7;
   key.address = 0x7f0000001000;
   key.bytes = 1 << 20;
+  key.shared = {0x1234567890abcdef, 42, 4711, 17};
   key.rails = {std::string("\0\1\2", 3), "second"};
   return key;
 }
@@ -50,6 +51,7 @@ TEST(UcxBlob, ReadsBackWhatItWrote) {
   EXPECT_EQ(keyBack.address, someKey().address);
   EXPECT_EQ(keyBack.bytes, someKey().bytes);
   EXPECT_EQ(keyBack.rails, someKey().rails);
+  EXPECT_EQ(keyBack.shared, someKey().shared);
   HelloBlob hello;
   hello.localRail = 1;
   hello.remoteRail = 2;

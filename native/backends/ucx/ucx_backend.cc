@@ -358,7 +358,9 @@ kvseam_status importKey(kvseam_backend* self, const kvseam_peer_info* owner, con
     }
     out->address = nullptr;
     out->bytes = regionBytes;
-    out->handle = self->dialler->import(owner->incarnation, std::move(blob));
+    const bool sharing = std::any_of(self->rails.begin(), self->rails.end(), [](const auto& rail) { return rail->sharedMemory(); });
+    std::unique_ptr<mock::Mapping> shared = sharing ? openShared(blob.shared, regionBytes) : nullptr;
+    out->handle = self->dialler->import(owner->incarnation, std::move(blob), std::move(shared));
     return status;
   });
 }

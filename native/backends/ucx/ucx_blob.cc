@@ -135,6 +135,10 @@ Status KeyBlob::write(uint8_t* out, uint32_t* bytesOut) const {
   put<uint64_t>(&blob, region);
   put<uint64_t>(&blob, address);
   put<uint64_t>(&blob, bytes);
+  put<uint64_t>(&blob, shared.machine);
+  put<uint64_t>(&blob, shared.inode);
+  put<uint32_t>(&blob, static_cast<uint32_t>(shared.pid));
+  put<uint32_t>(&blob, static_cast<uint32_t>(shared.fd));
   for (const std::string& rail : rails) putText(&blob, rail);
   return finish("key of a region", std::move(blob), out, bytesOut);
 }
@@ -148,11 +152,16 @@ Status KeyBlob::read(const uint8_t* data, size_t size, KeyBlob* out) {
   parsed.region = reader.take<uint64_t>();
   parsed.address = reader.take<uint64_t>();
   parsed.bytes = reader.take<uint64_t>();
+  parsed.shared.machine = reader.take<uint64_t>();
+  parsed.shared.inode = reader.take<uint64_t>();
+  parsed.shared.pid = static_cast<int32_t>(reader.take<uint32_t>());
+  parsed.shared.fd = static_cast<int32_t>(reader.take<uint32_t>());
   for (size_t i = 0; i < count; ++i) parsed.rails.push_back(reader.takeText());
   if (reader.failed() || reader.left() != 0) return invalid("key of a region", "its lengths do not add up");
   if (parsed.region == 0 || parsed.address == 0 || parsed.bytes == 0 || parsed.address > UINT64_MAX - parsed.bytes) {
     return invalid("key of a region", "it names memory that cannot be");
   }
+  if (parsed.shared.pid < 0 || parsed.shared.fd < 0) return invalid("key of a region", "it names a process that cannot be");
   *out = std::move(parsed);
   return {};
 }

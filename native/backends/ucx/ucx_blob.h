@@ -22,12 +22,27 @@ struct AddressBlob {
   static Status read(const uint8_t* data, size_t bytes, AddressBlob* out);
 };
 
-/** Layout: magic u32, version u16, rails u16, CRC-32C u32, region u64, address u64, bytes u64, rails x {key str16}. */
+/** Where the owner keeps a region that a process of the same machine can map too; all zero where it cannot be. */
+struct SharedPlace {
+  uint64_t machine = 0;  // this boot of it, and the process namespace that `pid` belongs to
+  uint64_t inode = 0;
+  int32_t pid = 0;
+  int32_t fd = 0;
+
+  bool operator==(const SharedPlace&) const = default;
+};
+
+/**
+ * Layout: magic u32, version u16, rails u16, CRC-32C u32, region u64, address u64, bytes u64, machine u64, inode u64, pid u32,
+ * fd u32, rails x {key str16}.
+ */
 struct KeyBlob {
+  static constexpr const char* kNoKey = "-";  // of a rail over which bytes travel as messages
   uint64_t region = 0;   // the owner's number; never used twice, so it is the generation as well
   uint64_t address = 0;  // in the owner's address space
   uint64_t bytes = 0;
-  std::vector<std::string> rails;  // as ucp_rkey_pack wrote them
+  SharedPlace shared;
+  std::vector<std::string> rails;  // as ucp_rkey_pack wrote them, or kNoKey
 
   Status write(uint8_t* out, uint32_t* bytes) const;
   static Status read(const uint8_t* data, size_t bytes, KeyBlob* out);

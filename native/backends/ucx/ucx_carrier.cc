@@ -310,24 +310,22 @@ bool Carrier::findKey(Line* line, Operation* operation, const kvseam_run& run) {
   DataLink* const link = line->data.get();
   if (operation->remote == run.remote && operation->keyOf == link) return true;
   const Rail& rail = *(*rails_)[line->localRail];
-  Key key;
-  if (rail.oneSided() || rail.sharedMemory()) {
-    Key& known = link->keys[theirs];
-    if (known.key == nullptr) {
-      const ucs_status_t status = ucp_ep_rkey_unpack(link->endpoint->handle(), theirs->key.rails[line->remoteRail].data(), &known.key);
-      if (status != UCS_OK) {
-        link->keys.erase(theirs);
-        operation->failure = statusOf(status, "ucp_ep_rkey_unpack");
-        return false;
-      }
-      void* mapped = nullptr;
-      if (!rail.oneSided() && ucp_rkey_ptr(known.key, theirs->key.address, &mapped) == UCS_OK) known.mapped = static_cast<uint8_t*>(mapped);
+  operation->key = nullptr;
+  operation->mapped = rail.sharedMemory() && theirs->shared != nullptr && !rail.oneSided() ? theirs->shared->data() : nullptr;
+  if (rail.oneSided()) {
+    ucp_rkey_h& key = link->keys[theirs];
+    const std::string& packed = theirs->key.rails[line->remoteRail];
+    const ucs_status_t status = key != nullptr              ? UCS_OK
+                                : packed == KeyBlob::kNoKey ? UCS_ERR_UNSUPPORTED
+                                                            : ucp_ep_rkey_unpack(link->endpoint->handle(), packed.data(), &key);
+    if (status != UCS_OK) {
+      link->keys.erase(theirs);
+      operation->failure = statusOf(status, "the key of the region");
+      return false;
     }
-    key = known;
+    operation->key = key;
   }
   operation->remote = run.remote;
-  operation->key = key.key;
-  operation->mapped = key.mapped;
   operation->keyOf = link;
   return true;
 }
@@ -515,7 +513,7 @@ void Carrier::forget(PeerMemory* memory, const std::vector<Line*>& lines) {
   const auto drop = [memory](DataLink* link) {
     const auto found = link->keys.find(memory);
     if (found == link->keys.end()) return;
-    ucp_rkey_destroy(found->second.key);
+    ucp_rkey_destroy(found->second);
     link->keys.erase(found);
   };
   for (Line* const line : lines) {
@@ -572,7 +570,7 @@ void Carrier::cutOff(Line* line) {
 void Carrier::collectLinks() {
   std::erase_if(retired_, [](const std::unique_ptr<DataLink>& link) {
     if (link->outstanding != 0) return false;
-    for (const auto& [memory, key] : link->keys) ucp_rkey_destroy(key.key);
+    for (const auto& [memory, key] : link->keys) ucp_rkey_destroy(key);
     return true;
   });
 }

@@ -25,10 +25,11 @@ Dialler::~Dialler() {
   for (PeerMemory* const memory : memories_) delete memory;
 }
 
-PeerMemory* Dialler::import(uint64_t owner, KeyBlob key) {
+PeerMemory* Dialler::import(uint64_t owner, KeyBlob key, std::unique_ptr<mock::Mapping> shared) {
   auto memory = std::make_unique<PeerMemory>();
   memory->owner = owner;
   memory->key = std::move(key);
+  memory->shared = std::move(shared);
   const std::lock_guard<std::mutex> lock(memoryMutex_);
   memories_.insert(memory.get());
   return memory.release();

@@ -25,7 +25,7 @@ class Dialler {
   ~Dialler();
 
   // Any thread: keys of peers' regions.
-  PeerMemory* import(uint64_t owner, KeyBlob key);
+  PeerMemory* import(uint64_t owner, KeyBlob key, std::unique_ptr<mock::Mapping> shared);
   void drop(PeerMemory* memory);
 
   Status connect(const kvseam_peer_info& info, AddressBlob addresses, int64_t nowNs, uint32_t* peer);

@@ -1,8 +1,9 @@
 // Mapping, packing and the ordered end of regions.
 #include "ucx_memory.h"
 
+#include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/statvfs.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,41 +18,53 @@ namespace kvseam::ucx {
 
 namespace {
 
-/** UCX allocates shared memory as a sparse file there: without room the first touch would be SIGBUS. */
-bool roomForSharedMemory(uint64_t bytes) {
-  struct statvfs info {};
-  if (statvfs("/dev/shm", &info) != 0) return false;
-  const uint64_t free = uint64_t{info.f_bavail} * info.f_frsize;
-  return bytes <= free - free / 8;
+/** Two processes with the same number here mean the same thing by a process id. 0: not known. */
+uint64_t thisMachine() {
+  static const uint64_t number = [] {
+    char boot[64] = {};
+    const int fd = ::open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    const ssize_t got = fd < 0 ? -1 : ::read(fd, boot, sizeof(boot) - 1);
+    if (fd >= 0) ::close(fd);
+    struct stat space {};
+    if (got <= 0 || stat("/proc/self/ns/pid", &space) != 0) return uint64_t{0};
+    uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
+    const auto mix = [&hash](uint8_t byte) { hash = (hash ^ byte) * 0x100000001b3; };
+    for (ssize_t i = 0; i < got; ++i) mix(static_cast<uint8_t>(boot[i]));
+    for (int shift = 0; shift < 64; shift += 8) mix(static_cast<uint8_t>(uint64_t{space.st_ino} >> shift));
+    return hash;
+  }();
+  return number;
 }
 
-Status mapOn(const Rail& rail, OwnMemory* memory, bool allocate) {
+Status registerOn(const Rail& rail, OwnMemory* memory, std::string* key) {
   ucp_mem_map_params_t params{};
-  params.field_mask = UCP_MEM_MAP_PARAM_FIELD_LENGTH;
+  params.field_mask = UCP_MEM_MAP_PARAM_FIELD_LENGTH | UCP_MEM_MAP_PARAM_FIELD_ADDRESS;
   params.length = memory->bytes;
-  if (allocate) {
-    params.field_mask |= UCP_MEM_MAP_PARAM_FIELD_FLAGS;
-    params.flags = UCP_MEM_MAP_ALLOCATE;
-  } else {
-    params.field_mask |= UCP_MEM_MAP_PARAM_FIELD_ADDRESS;
-    params.address = memory->address;
-  }
+  params.address = memory->address;
   ucp_mem_h mapping = nullptr;
   ucs_status_t status = ucp_mem_map(rail.context(), &params, &mapping);
-  const std::string what = "registering " + std::to_string(memory->bytes) + " bytes on a " + rail.transport() + " rail";
-  if (status != UCS_OK) return localStatusOf(status, KVSEAM_REGISTRATION_FAILED, what);
-  memory->mappings.push_back(mapping);
-  if (allocate) {
-    ucp_mem_attr_t attributes{};
-    attributes.field_mask = UCP_MEM_ATTR_FIELD_ADDRESS;
-    status = ucp_mem_query(mapping, &attributes);
-    if (status != UCS_OK) return localStatusOf(status, KVSEAM_REGISTRATION_FAILED, what);
-    memory->address = static_cast<uint8_t*>(attributes.address);
+  if (status != UCS_OK) {
+    return localStatusOf(status, KVSEAM_REGISTRATION_FAILED, "registering " + std::to_string(memory->bytes) + " bytes on a " + rail.transport() + " rail");
   }
+  memory->mappings.emplace_back(&rail, mapping);
+  void* packed = nullptr;
+  size_t bytes = 0;
+  status = ucp_rkey_pack(rail.context(), mapping, &packed, &bytes);
+  if (status != UCS_OK) return localStatusOf(status, KVSEAM_REGISTRATION_FAILED, "packing the key of a region");
+  key->assign(static_cast<const char*>(packed), bytes);
+  ucp_rkey_buffer_release(packed);
   return {};
 }
 
 }  // namespace
+
+// Not by UCX's own keys: unpacking one of a process that has just died crashes UCX 1.13 (uct_posix_rkey_release).
+std::unique_ptr<mock::Mapping> openShared(const SharedPlace& place, uint64_t bytes) {
+  std::unique_ptr<mock::Mapping> mapping;
+  if (place.machine == 0 || place.machine != thisMachine()) return nullptr;
+  const Status status = mock::Mapping::open(place.pid, place.fd, place.inode, bytes, &mapping);
+  return status.ok() ? std::move(mapping) : nullptr;
+}
 
 OwnRegions::~OwnRegions() { endService(); }
 
@@ -81,25 +94,15 @@ Status OwnRegions::add(const kvseam_memory_request& request, std::unique_ptr<Own
 }
 
 Status OwnRegions::map(OwnMemory* memory, const kvseam_memory_request& request) {
-  // Shared memory that UCX allocates itself can be mapped by a peer and copied without its help.
-  size_t first = rails_->size();
-  for (size_t i = 0; i < rails_->size(); ++i) {
-    if ((*rails_)[i]->sharedMemory() && request.address == nullptr && roomForSharedMemory(request.bytes)) {
-      first = i;
-      break;
-    }
-  }
-  memory->mappings.reserve(rails_->size());
-  ucp_mem_h shared = nullptr;
-  if (first != rails_->size()) {
-    Status status = mapOn(*(*rails_)[first], memory, true);
-    if (!status.ok()) return status;
-    shared = memory->mappings.back();
-    memory->mappings.clear();
-    memory->fromUcx = true;
-  } else if (request.address != nullptr) {
+  const bool shareable = std::any_of(rails_->begin(), rails_->end(), [](const std::unique_ptr<Rail>& rail) { return rail->sharedMemory(); });
+  if (request.address != nullptr) {
     memory->address = static_cast<uint8_t*>(request.address);
-    memory->fromUcx = true;  // the caller's own; not ours to unmap
+    memory->foreign = true;
+  } else if (shareable) {
+    Status status = mock::Mapping::create("kvseam-region", request.bytes, &memory->shared);
+    if (!status.ok()) return status;
+    memory->address = memory->shared->data();
+    memory->key.shared = {thisMachine(), memory->shared->inode(), getpid(), memory->shared->fd()};
   } else {
     void* const address = mmap(nullptr, request.bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (address == MAP_FAILED) {
@@ -108,37 +111,25 @@ Status OwnRegions::map(OwnMemory* memory, const kvseam_memory_request& request) 
     memory->address = static_cast<uint8_t*>(address);
     madvise(address, request.bytes, MADV_HUGEPAGE);
   }
-  for (size_t i = 0; i < rails_->size(); ++i) {
-    if (i == first) {
-      memory->mappings.push_back(shared);
-      shared = nullptr;
-      continue;
-    }
-    Status status = mapOn(*(*rails_)[i], memory, false);
-    if (status.ok()) continue;
-    if (shared != nullptr) ucp_mem_unmap((*rails_)[first]->context(), shared);
-    return status;
-  }
   memory->key.region = memory->region;
   memory->key.address = reinterpret_cast<uint64_t>(memory->address);
   memory->key.bytes = memory->bytes;
-  for (size_t i = 0; i < rails_->size(); ++i) {
-    void* packed = nullptr;
-    size_t bytes = 0;
-    const ucs_status_t status = ucp_rkey_pack((*rails_)[i]->context(), memory->mappings[i], &packed, &bytes);
-    if (status != UCS_OK) return localStatusOf(status, KVSEAM_REGISTRATION_FAILED, "packing the key of a region");
-    memory->key.rails.emplace_back(static_cast<const char*>(packed), bytes);
-    ucp_rkey_buffer_release(packed);
+  for (const auto& rail : *rails_) {
+    std::string key = KeyBlob::kNoKey;
+    Status status = rail->oneSided() ? registerOn(*rail, memory, &key) : Status();
+    if (!status.ok()) return status;
+    memory->key.rails.push_back(std::move(key));
   }
   return {};
 }
 
-void OwnRegions::unmap(OwnMemory* memory) const {
-  for (size_t i = 0; i < memory->mappings.size(); ++i) {
-    if ((*rails_)[i]->context() != nullptr) ucp_mem_unmap((*rails_)[i]->context(), memory->mappings[i]);
+void OwnRegions::unmap(OwnMemory* memory) {
+  for (const auto& [rail, mapping] : memory->mappings) {
+    if (rail->context() != nullptr) ucp_mem_unmap(rail->context(), mapping);
   }
   memory->mappings.clear();
-  if (!memory->fromUcx && memory->address != nullptr) munmap(memory->address, memory->bytes);
+  if (memory->shared != nullptr) memory->shared->discard();  // peers that map it still must not hold its pages
+  if (!memory->foreign && memory->shared == nullptr && memory->address != nullptr) munmap(memory->address, memory->bytes);
 }
 
 void OwnRegions::revoke(uint64_t region) {
@@ -249,7 +240,8 @@ void OwnRegions::collect(int64_t nowNs) {
     const bool distrust = exposed && served_ && nowNs < distrustUntilNs_;
     for (auto it = ending_.begin(); it != ending_.end();) {
       Fate& fate = it->second;
-      const bool asked = exposed && fate.answersOwed != 0;
+      // A peer that maps it must have stopped before the pages go: it would read zeros and call that a success.
+      const bool asked = fate.memory != nullptr && (exposed || fate.memory->shared != nullptr) && fate.answersOwed != 0;
       if (fate.memory == nullptr || (served_ && (!fate.told || asked || fate.memory->sending != 0))) {
         ++it;
         continue;
@@ -266,9 +258,9 @@ void OwnRegions::collect(int64_t nowNs) {
 void OwnRegions::quarantine(std::unique_ptr<OwnMemory> memory) {
   quarantinedBytes_.fetch_add(memory->bytes, std::memory_order_relaxed);
   // The pages go back; late requests find zeros and may write into nothing that is used.
-  if (memory->fromUcx) {
-    madvise(memory->address, memory->bytes, MADV_REMOVE);
-  } else {
+  if (memory->shared != nullptr) {
+    memory->shared->discard();
+  } else if (!memory->foreign) {
     madvise(memory->address, memory->bytes, MADV_DONTNEED);
   }
   [[maybe_unused]] OwnMemory* const kept = memory.release();  // stays mapped for the life of the process, on purpose

@@ -1,5 +1,5 @@
-// Memory of the UCX backend: a region is mapped once on every rail, and its life ends in steps, because UCX's software
-// get and put (tcp, shared memory) touch whatever address a peer's request names: unmapping under a peer would crash us.
+// Memory of the UCX backend: a region is mapped once on every rail whose hardware reaches into it by itself, and its life
+// ends in steps, because a peer may still ask for it, and UCX still send from it, when its owner is done with it.
 #ifndef KVSEAM_BACKENDS_UCX_UCX_MEMORY_H_
 #define KVSEAM_BACKENDS_UCX_UCX_MEMORY_H_
 
@@ -16,6 +16,7 @@
 
 #include "../../core/backend.h"
 #include "../../core/status.h"
+#include "../mock/mock_memory.h"
 #include "ucx_blob.h"
 #include "ucx_rail.h"
 
@@ -28,9 +29,10 @@ struct OwnMemory {
   uint64_t region = 0;
   uint8_t* address = nullptr;
   uint64_t bytes = 0;
-  bool fromUcx = false;                // else from mmap
-  uint32_t sending = 0;                // progress thread: messages that UCX still reads from it
-  std::vector<ucp_mem_h> mappings;     // by rail
+  std::unique_ptr<mock::Mapping> shared;  // a peer on this machine can map it too
+  bool foreign = false;                   // the caller's own memory
+  uint32_t sending = 0;                   // progress thread: messages that UCX still reads from it
+  std::vector<std::pair<const Rail*, ucp_mem_h>> mappings;
   KeyBlob key;
 };
 
@@ -38,9 +40,13 @@ struct OwnMemory {
 struct PeerMemory {
   uint64_t owner = 0;  // incarnation
   KeyBlob key;
-  uint32_t outstanding = 0;  // requests of UCX that touch it
+  std::unique_ptr<mock::Mapping> shared;  // null where it cannot be mapped
+  uint32_t outstanding = 0;               // requests of UCX that touch it
   bool withdrawn = false;
 };
+
+/** Maps a peer's region, if this is the machine and the process namespace that it lives in; else null. */
+std::unique_ptr<mock::Mapping> openShared(const SharedPlace& place, uint64_t bytes);
 
 /**
  * The regions of one agent. Thread-safe except where it says progress thread.
@@ -87,7 +93,7 @@ class OwnRegions {
     bool unfenced = false;
   };
   Status map(OwnMemory* memory, const kvseam_memory_request& request);
-  void unmap(OwnMemory* memory) const;
+  static void unmap(OwnMemory* memory);
   void quarantine(std::unique_ptr<OwnMemory> memory);
 
   void wake();

@@ -44,16 +44,10 @@ struct Operation {
   // Of the run before: runs of one region follow each other.
   const kvseam_memory* remote = nullptr;
   ucp_rkey_h key = nullptr;
-  uint8_t* mapped = nullptr;
+  uint8_t* mapped = nullptr;  // the region as this process sees it, when it can
   const DataLink* keyOf = nullptr;
 
   bool ended() const { return cancelled || !failure.ok(); }
-};
-
-/** What one link has of one region's key. */
-struct Key {
-  ucp_rkey_h key = nullptr;
-  uint8_t* mapped = nullptr;  // the region as this process sees it, when it can
 };
 
 /** The connection that carries bytes and nothing else, so that it can be cut off without losing sight of the peer. */
@@ -63,7 +57,7 @@ struct DataLink {
   uint32_t outstanding = 0;            // requests
   uint64_t outstandingBytes = 0;
   int64_t movedNs = 0;                 // when something completed last
-  std::unordered_map<PeerMemory*, Key> keys;
+  std::unordered_map<PeerMemory*, ucp_rkey_h> keys;
 };
 
 /** From one of our rails to one rail of a peer: a connection to talk over and one for the bytes. */
