@@ -61,6 +61,7 @@
       "native/test/fake_backend.cc",
       "native/test/handle_table_test.cc",
       "native/test/histogram_test.cc",
+      "native/test/load_guard_test.cc",
       "native/test/metadata_test.cc",
       "native/test/mock_backend_test.cc",
       "native/test/permit_test.cc",

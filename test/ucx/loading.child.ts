@@ -32,6 +32,16 @@ switch (process.argv[2]) {
     setInterval(() => {}, 1000)
     console.log('waiting')
     break
+  case 'version': {
+    const from = seam.agents[0]!.allocate(8192, { name: 'kv' })
+    const to = (await seam.agent('b')).allocate(8192, { name: 'kv' })
+    from.view().fill(3)
+    const blocks = { from: from.blocks(4096, [0, 1]), to: to.blocks(4096, [1, 0]) }
+    const done = await seam.handoff({ ...blocks, workload: 'batch', deadlineMs: 20_000 })
+    console.log(seam.backend.version, done.verified)
+    await seam.close()
+    break
+  }
   case 'exit':
     process.exit(0)
     break

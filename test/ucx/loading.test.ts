@@ -6,11 +6,16 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { ucxHere } from './ucx-here.js'
 
 const CHILD = fileURLToPath(new URL('./loading.child.ts', import.meta.url))
+/** Folder of another, newer libucp.so.0, such as libucx/lib of the Python wheel libucx-cu12; the test is skipped without. */
+const OTHER_UCX = process.env['KVSEAM_TEST_UCX_LIBRARY']
 /** KVSEAM_EXIT_ROUNDS=200 for the long form. */
 const ROUNDS = Number(process.env['KVSEAM_EXIT_ROUNDS'] ?? 6)
 
-function start(what: string) {
-  const child = spawn(process.execPath, ['--import', 'tsx', CHILD, what], { stdio: ['ignore', 'pipe', 'inherit'] })
+function start(what: string, env: NodeJS.ProcessEnv = {}) {
+  const child = spawn(process.execPath, ['--import', 'tsx', CHILD, what], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, ...env },
+  })
   onTestFinished(() => void child.kill('SIGKILL'))
   let out = ''
   const ended = new Promise<{ code: number | null; signal: string | null; out: string }>((resolve) => {
@@ -41,5 +46,14 @@ describe.skipIf(!ucxHere)('a process that loaded UCX', { timeout: 600_000 }, () 
     for (let round = 0; round < ROUNDS; round++) {
       expect(await start(round % 2 === 0 ? 'exit' : 'close').ended).toMatchObject({ code: 0, signal: null })
     }
+  })
+
+  it.skipIf(OTHER_UCX === undefined)('works with a newer library than its headers, and says which', async () => {
+    const [here, other] = await Promise.all([
+      start('version').ended,
+      start('version', { LD_LIBRARY_PATH: `${OTHER_UCX}:${OTHER_UCX}/../../libucx_cu12.libs` }).ended,
+    ])
+    expect(other).toMatchObject({ code: 0, signal: null, out: expect.stringMatching(/^\d+\.\d+\.\d+ true\n$/) })
+    expect(other.out).not.toBe(here.out)
   })
 })

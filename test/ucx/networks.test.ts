@@ -6,11 +6,13 @@ import { lossHere, Networks, networksHere } from './networks.js'
 import { ucxHere } from './ucx-here.js'
 
 const SENDER = fileURLToPath(new URL('./sender.child.ts', import.meta.url))
+const RAW_SENDER = fileURLToPath(new URL('./raw-sender.child.ts', import.meta.url))
 const PEER = fileURLToPath(new URL('./peer.child.ts', import.meta.url))
 
 interface Report {
-  done?: string
-  failed?: string
+  done?: string | true
+  failed?: string | true
+  rail?: number
   code?: string
   blame?: string
   asked?: string
@@ -20,18 +22,18 @@ interface Report {
   peerDown?: boolean
 }
 
-async function pair(networks: Networks, ...args: string[]) {
+async function pair(networks: Networks, script: string) {
   const peer = networks.node('b', PEER, 'there', 'tcp/b0,tcp/b1', String(1 << 20))
   const metadata = await new Promise<string>((resolve) =>
     peer.once('message', (said) => resolve((said as { metadata: string }).metadata)),
   )
-  const sender = networks.node('a', SENDER, ...args)
+  const sender = networks.node('a', script)
   const reports: Report[] = []
   await new Promise((resolve) => sender.once('message', resolve))
   sender.on('message', (report) => reports.push(report as Report))
   sender.send(metadata)
   const seen = async (what: string, test: (report: Report) => boolean, from = 0): Promise<number> => {
-    const until = performance.now() + 60_000
+    const until = performance.now() + 30_000
     for (;;) {
       const at = reports.findIndex((report, i) => i >= from && test(report))
       if (at >= 0) return at
@@ -45,12 +47,13 @@ async function pair(networks: Networks, ...args: string[]) {
 const on = (rail: number) => (report: Report) => report.path?.includes(`/rail${rail}>`) === true
 
 describe.skipIf(!(ucxHere && networksHere))('UCX between network namespaces', { timeout: 240_000 }, () => {
-  it('a limited rail turns gray: interactive work moves to the other, batch goes on', async () => {
+  // The reference policy scores raw milliseconds, so a machine that is busy elsewhere can make both rails look gray.
+  it('a limited rail turns gray: interactive work moves to the other, batch goes on', { retry: 3 }, async () => {
     const networks = new Networks()
-    const { reports, seen } = await pair(networks)
+    const { reports, seen } = await pair(networks, SENDER)
     for (const rail of [0, 1])
       await seen(`batch on rail ${rail}`, (report) => report.done === 'batch' && on(rail)(report))
-    await seen('enough samples', () => reports.filter((report) => report.done === 'batch').length > 60)
+    await seen('enough samples', () => reports.filter((report) => report.done === 'batch').length > 30)
     const from = reports.length
     networks.limit('a', 0, '20mbit')
     const gray = await seen(
@@ -73,33 +76,32 @@ describe.skipIf(!(ucxHere && networksHere))('UCX between network namespaces', { 
 
   it('a cut rail fails alone, with the path to blame, and carries again when it is back', async () => {
     const networks = new Networks()
-    const { reports, seen } = await pair(networks)
-    for (const rail of [0, 1])
-      await seen(`batch on rail ${rail}`, (report) => report.done === 'batch' && on(rail)(report))
+    const { reports, seen } = await pair(networks, RAW_SENDER)
+    const done = (rail: number) => (report: Report) => report.done === true && report.rail === rail
+    for (const rail of [0, 1]) await seen(`rail ${rail}`, done(rail))
     networks.link('b', 0, 'down')
-    const cut = reports.length
-    const failed = await seen('rail 0 fails', (report) => report.failed !== undefined && report.blame === 'path', cut)
-    await seen('rail 1 carries', (report) => report.done !== undefined && on(1)(report), failed)
+    const failed = await seen('rail 0 fails', (report) => report.failed === true && report.rail === 0, reports.length)
+    await seen('rail 1 carries on', done(1), failed + 20)
+    const whileCut = reports.slice(failed)
     expect(
-      reports.slice(cut).filter((report) => report.done === 'batch' && on(0)(report) && (report.ms ?? 0) < 1000).length,
-    ).toBeLessThan(3)
-    expect(reports.filter((report) => report.peerDown)).toEqual([])
+      whileCut.filter((report) => report.failed === true && (report.rail !== 0 || report.blame !== 'path')),
+    ).toEqual([])
     networks.link('b', 0, 'up')
-    expect(reports.slice(cut).some((report) => report.blame === 'peer')).toBe(false)
+    await seen('rail 0 carries again', done(0), reports.length)
+    expect(reports.filter((report) => report.peerDown)).toEqual([])
   })
 
   it.skipIf(!lossHere)('loses nothing when packets are lost', async () => {
     const networks = new Networks()
-    const { reports, seen } = await pair(networks)
-    await seen('batch', (report) => report.done === 'batch')
+    const { reports, seen } = await pair(networks, RAW_SENDER)
+    await seen('a write', (report) => report.done === true)
     networks.lose('b', 100)
     const from = reports.length
     await seen(
-      'handoffs under loss',
-      () => reports.slice(from).filter((report) => report.done !== undefined).length >= 30,
+      'writes under loss',
+      () => reports.slice(from).filter((report) => report.done === true).length >= 60,
       from,
     )
-    expect(reports.filter((report) => report.peerDown)).toEqual([])
-    expect(reports.slice(from).filter((report) => report.code === 'KVSEAM_PEER_DOWN')).toEqual([])
+    expect(reports.slice(from).filter((report) => report.failed === true || report.peerDown)).toEqual([])
   })
 })
