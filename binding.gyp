@@ -26,4 +26,21 @@
       "libraries": ["<@(kvseam_libraries)"],
     },
   ],
+  # Where the headers are missing the backend is left out; scripts/build-native.mjs says so.
+  "variables": {"kvseam_with_ucx": "<!(pkg-config --exists 'ucx >= 1.13' && echo 1 || echo 0)"},
+  "conditions": [
+    ["kvseam_with_ucx==1", {
+      "targets": [
+        {
+          "target_name": "kvseam_ucx",
+          "type": "shared_library",
+          "product_prefix": "",
+          "product_extension": "so",
+          "sources": ["<@(kvseam_ucx_sources)"],
+          "cflags_cc": ["<!@(pkg-config --cflags ucx)"],
+          "libraries": ["<!@(pkg-config --libs-only-L ucx)", "-lucp", "-lucs"],
+        },
+      ],
+    }],
+  ],
 }

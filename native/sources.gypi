@@ -16,6 +16,7 @@
       "native/core/fault_scan.cc",
       "native/core/fault_spec.cc",
       "native/core/fault_words.cc",
+      "native/core/load_guard.cc",
       "native/core/metadata.cc",
       "native/core/permit.cc",
       "native/core/probe_memory.cc",
@@ -30,6 +31,20 @@
       "native/backends/mock/mock_engine.cc",
       "native/backends/mock/mock_link.cc",
       "native/backends/mock/mock_memory.cc"
+    ],
+    "kvseam_ucx_sources": [
+      "native/backends/ucx/ucx_backend.cc",
+      "native/backends/ucx/ucx_blob.cc",
+      "native/backends/ucx/ucx_carrier.cc",
+      "native/backends/ucx/ucx_dialler.cc",
+      "native/backends/ucx/ucx_host.cc",
+      "native/backends/ucx/ucx_memory.cc",
+      "native/backends/ucx/ucx_rail.cc",
+      "native/backends/ucx/ucx_status.cc",
+      "native/backends/mock/mock_memory.cc",
+      "native/core/digest.cc",
+      "native/core/metadata.cc",
+      "native/core/status.cc"
     ],
     "kvseam_addon_sources": [
       "native/addon/addon.cc",
@@ -58,6 +73,7 @@
       "native/test/fault_spec_test.cc",
       "native/test/handle_table_test.cc",
       "native/test/histogram_test.cc",
+      "native/test/load_guard_test.cc",
       "native/test/metadata_test.cc",
       "native/test/mock_backend_test.cc",
       "native/test/permit_test.cc",
@@ -65,13 +81,19 @@
       "native/test/registry_test.cc",
       "native/test/spsc_ring_test.cc",
       "native/test/timer_wheel_test.cc",
-      "native/test/transfer_test.cc"
+      "native/test/transfer_test.cc",
+      "native/test/ucx_blob_test.cc"
+    ],
+    "kvseam_ucx_test_sources": [
+      "native/test/ucx_backend_test.cc",
+      "native/test/ucx_processes_test.cc"
     ],
     "kvseam_odd_backend_sources": ["native/test/backends/odd_backend.cc"],
     "kvseam_fuzz_sources": [
       "native/fuzz/descriptors_fuzz.cc",
       "native/fuzz/fault_spec_fuzz.cc",
-      "native/fuzz/metadata_fuzz.cc"
+      "native/fuzz/metadata_fuzz.cc",
+      "native/fuzz/ucx_blob_fuzz.cc"
     ],
     "kvseam_fuzz_replay_sources": ["native/fuzz/replay_main.cc"],
 

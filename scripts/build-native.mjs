@@ -1,7 +1,7 @@
 // Compiles the addon of a checkout where it is missing, does not load or is older than its sources; `--force` starts afresh.
 // node-gyp-build looks only whether some addon loads, so after a `git pull` it would go on with the old one.
 
-import { readdirSync, statSync, utimesSync } from 'node:fs'
+import { existsSync, readdirSync, statSync, utimesSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -41,6 +41,9 @@ if (reason !== undefined) {
   const now = new Date()
   utimesSync(addon, now, now)
   console.log(`kvseam: compiled in ${(result.tookMs / 1000).toFixed(1)} s`)
+  if (!existsSync(join(root, 'build/Release/kvseam_ucx.so'))) {
+    console.log('kvseam: no ucx backend, since pkg-config finds no ucx 1.13 or newer (apt-get install libucx-dev)')
+  }
 }
 
 function whyBuild() {

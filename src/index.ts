@@ -7,6 +7,7 @@ export type { ArmedFaults, FaultReport, Firing, RuleReport } from './faults/arme
 export type { FaultCheck, Faults } from './faults/faults.js'
 export type { HandoffRequest, HandoffResult, MoveRequest, MoveResult } from './handoff/handoff.js'
 export type { Agent, AgentOptions, RailOptions } from './native/agent.js'
+export type { BackendLoad } from './native/binding.js'
 export { type BlockLayout, Descriptors } from './native/descriptors.js'
 export type { LatencySnapshot } from './native/latency.js'
 export type { Notification } from './native/notification-queue.js'

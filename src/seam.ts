@@ -18,8 +18,8 @@ import {
   type MoveResult,
   move,
 } from './handoff/handoff.js'
-import { Agent, type AgentOptions } from './native/agent.js'
-import { binding, type NativeRail } from './native/binding.js'
+import { Agent, type AgentOptions, type RailOptions } from './native/agent.js'
+import { type BackendLoad, binding, type NativeRail } from './native/binding.js'
 import type { Peer } from './native/peer.js'
 import { peerDownChannel } from './observe/channels.js'
 import { Orchestrator } from './orchestrator.js'
@@ -41,6 +41,8 @@ export interface SeamLogger {
 export interface SeamOptions {
   /** Which transport moves the bytes; `mock` unless told. */
   readonly backend?: string
+  /** Rails of every agent that names none of its own; the backend's choice unless told. */
+  readonly rails?: readonly RailOptions[]
   /** Rules that admit transfers; `default` unless told, `reference` for the published ones. */
   readonly profile?: Profile
   /** Settings of the `default` and `isolate` profiles (docs/default-policy.md); they override the file and the environment. */
@@ -78,6 +80,7 @@ export interface SeamOptions {
 
 const OPTION_NAMES = [
   'backend',
+  'rails',
   'profile',
   'policy',
   'policyFile',
@@ -100,6 +103,8 @@ export interface BackendInfo {
   readonly label: 'mock' | 'emulated' | 'real' | null
   readonly provider: string | null
   readonly version: string | null
+  /** What loading its library changed in this process; null for a backend that needs none. */
+  readonly loaded: BackendLoad | null
 }
 
 export interface ConnectOptions {
@@ -107,6 +112,9 @@ export interface ConnectOptions {
   readonly pool?: string
   readonly timeoutMs?: number
 }
+
+/** Told once a process. */
+const warnedTwins = new Set<string>()
 
 /** Longest a close waits for the log, beside its drain. */
 const LOG_CLOSE_MS = 2000
@@ -129,6 +137,7 @@ export class Seam {
   /** Fault injection: `arm`, `report`, `resume`. */
   readonly faults: Faults
   readonly #backend: string
+  readonly #rails: readonly RailOptions[] | undefined
   readonly #gate: number
   readonly #agents = new Map<string, Agent>()
   readonly #pools = new Map<string, string>()
@@ -143,6 +152,7 @@ export class Seam {
   constructor(options: SeamOptions) {
     knownKeys('options', options, OPTION_NAMES)
     this.#backend = options.backend ?? 'mock'
+    this.#rails = options.rails
     const profile = options.profile ?? 'default'
     if (!isProfile(profile)) {
       throw refuse('KVSEAM_CONFIG_INVALID', 'options.profile', profile, `known are ${PROFILES.join(', ')}`)
@@ -210,6 +220,7 @@ export class Seam {
       label: first?.info.label ?? null,
       provider: first?.info.provider ?? null,
       version: first?.info.version ?? null,
+      loaded: binding().loadReport(this.#backend),
     }
   }
 
@@ -234,7 +245,9 @@ export class Seam {
     object('options', options, 'it must be an object')
     const { pool = name, ...agentOptions } = options
     checkName('pool', pool)
-    const agent = new Agent(this.#gate, this.#backend, name, agentOptions)
+    const withRails = this.#rails === undefined ? agentOptions : { rails: this.#rails, ...agentOptions }
+    const agent = new Agent(this.#gate, this.#backend, name, withRails)
+    this.#warnOfTwins()
     try {
       this.faults.attach(agent)
     } catch (error) {
@@ -359,6 +372,17 @@ export class Seam {
         this.paths.add(path)
         this.policy.register(path)
       }
+    }
+  }
+
+  /** Only now: a transport may load parts of itself when it opens its first device. */
+  #warnOfTwins(): void {
+    for (const twins of binding().loadReport(this.#backend)?.twins ?? []) {
+      if (warnedTwins.has(twins)) continue
+      warnedTwins.add(twins)
+      const message = `this process has two copies of ${twins}; load one (see LD_LIBRARY_PATH and what else brings its own)`
+      this.#logger?.warn({ backend: this.#backend, twins }, message)
+      process.emitWarning(message, { code: 'KVSEAM_TWIN_LIBRARIES' })
     }
   }
 

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "../core/load_guard.h"
 #include "arguments.h"
 #include "functions.h"
 
@@ -43,6 +44,27 @@ Napi::Value probeBackend(const Napi::CallbackInfo& info) {
   return status.ok() ? info.Env().Null() : errorOf(instance, status);
 }
 
+/** What loading a backend's library changed in this process: null for one that was not loaded from a file. */
+Napi::Value loadReport(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  std::string name;
+  if (!readText(instanceOf(info), info[0], "backend", &name)) return env.Undefined();
+  const LoadReport report = loadReportOf(name);
+  if (report.file.empty()) return env.Null();
+  const auto list = [env](const auto& items, const auto& value) {
+    Napi::Array out = Napi::Array::New(env, items.size());
+    for (uint32_t i = 0; i < items.size(); ++i) out.Set(i, value(items[i]));
+    return out;
+  };
+  const auto text = [env](const std::string& item) { return Napi::String::New(env, item); };
+  Napi::Object out = Napi::Object::New(env);
+  out.Set("file", report.file);
+  out.Set("variables", list(report.variables, text));
+  out.Set("signals", list(report.signals, [env](int item) { return Napi::Number::New(env, item); }));
+  out.Set("twins", list(twinLibraries(), text));
+  return out;
+}
+
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   auto* const instance = new Instance(env, ownFolder());
   env.SetInstanceData<Instance>(instance);  // deleted with the environment, after its cleanup hooks
@@ -50,6 +72,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("contractVersion", KVSEAM_BACKEND_API_VERSION);
   addFunction<setErrorFactory>(exports, instance, "setErrorFactory");
   addFunction<probeBackend>(exports, instance, "probeBackend");
+  addFunction<loadReport>(exports, instance, "loadReport");
   addGateFunctions(exports, instance);
   addAgentFunctions(exports, instance);
   addMemoryFunctions(exports, instance);

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "clock.h"
+#include "load_guard.h"
 
 namespace kvseam {
 
@@ -53,7 +54,12 @@ Status Agent::open(const kvseam_backend_api* api, const AgentOptions& options, s
   params.rails = options.rails.data();
   params.rail_count = static_cast<uint32_t>(options.rails.size());
   kvseam_backend* self = nullptr;
-  Status status(api->open(&params, &self));
+  Status status;
+  {
+    // Some transports take signals only now, when they open their first device.
+    const SignalGuard guard(api->name);
+    status = Status(api->open(&params, &self));
+  }
   if (!status.ok()) return status;
   auto backend = std::make_shared<BackendHandle>(api, self);
   std::unique_ptr<Agent> agent(new Agent(std::move(backend), options, std::move(permits), numberInBook, wake));

@@ -2,8 +2,11 @@
 #include "registry.h"
 
 #include <dlfcn.h>
+#include <unistd.h>
 
 #include <cstring>
+
+#include "load_guard.h"
 
 namespace kvseam {
 
@@ -35,6 +38,9 @@ Status Registry::find(const std::string& name, const kvseam_backend_api** out) {
     }
   }
   const std::string path = folder_ + "/kvseam_" + name + ".so";
+  // Only what exists is guarded against: a name that leads nowhere changes nothing in the process.
+  if (access(path.c_str(), R_OK) == 0) guardEnvironment(name, path);
+  const SignalGuard guard(name);
   void* const library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
   if (library == nullptr) {
     const char* const reason = dlerror();

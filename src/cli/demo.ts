@@ -63,6 +63,11 @@ const SYNTAX = {
     'rail-rate': { kind: 'bytes', default: 2_000_000_000, min: 1, help: 'modelled rate of a rail, bytes a second' },
     profile: { kind: 'text', default: 'default', choices: PROFILES, help: 'rules that admit' },
     backend: { kind: 'text', default: 'mock', value: 'NAME', help: 'transport that moves the bytes' },
+    device: {
+      kind: 'text',
+      value: 'NAME',
+      help: 'what a real backend opens for each rail, such as tcp/lo (the default with ucx) or shm',
+    },
     faults: { kind: 'text', value: 'SPEC', help: 'faults in the grammar of KVSEAM_FAULTS instead of the gray path' },
     'no-fault': { kind: 'flag', help: 'leave all paths well' },
     seed: { kind: 'integer', default: 7, min: 0, max: 2 ** 32 - 1, help: 'of the trace, the classes and the faults' },
@@ -71,6 +76,7 @@ const SYNTAX = {
   },
   examples: [
     'kvseam demo',
+    'kvseam demo --backend ucx --device shm',
     'kvseam demo --trace mooncake.jsonl --model llama-3.1-70b --tp 8 --duration 30s',
     "kvseam demo --faults 'rail1.write=20%drop'",
   ],
@@ -104,7 +110,9 @@ export async function demoCommand(argv: string[], io: CommandIo): Promise<number
     bytesScale: options['bytes-scale'],
     trace,
   })
-  const own = !options['no-fault'] && options.faults === undefined
+  const mayFault = options.backend === 'mock' || io.env['KVSEAM_FAULTS_ALLOW_REAL'] === '1'
+  const wantsOwn = !options['no-fault'] && options.faults === undefined
+  const own = wantsOwn && mayFault
   const log = options.log ?? join(tmpdir(), `kvseam-demo-${process.pid}.jsonl`)
   const signal = io.signal ?? new AbortController().signal
 
@@ -116,6 +124,9 @@ export async function demoCommand(argv: string[], io: CommandIo): Promise<number
     `kvseam demo on the ${options.backend} backend: 1 prefill process, ${options.decodes} decode processes, ${options.rails} rails each, ` +
       `${plan.requests.length} requests in ${(options.duration / 1000).toFixed(0)} s, policy '${options.profile}', seed ${options.seed}`,
   )
+  if (wantsOwn && !mayFault) {
+    tell('all paths stay well: faults on real traffic need KVSEAM_FAULTS_ALLOW_REAL=1 as well')
+  }
   let run: DemoRun
   try {
     run = await runDemo(
@@ -127,6 +138,8 @@ export async function demoCommand(argv: string[], io: CommandIo): Promise<number
         rails: options.rails,
         railBytesPerSecond: options['rail-rate'],
         railLatencyUs: 50,
+        // Its processes are all on this machine.
+        railDevice: options.device ?? (options.backend === 'ucx' ? 'tcp/lo' : undefined),
         fault: own ? demoFault(options.duration, options.profile) : undefined,
         faults: options.faults,
         recordLog: log,

@@ -6,7 +6,7 @@ import type { DemoPlan } from './plan.js'
 export interface DecodeSetup {
   readonly name: string
   readonly backend: string
-  readonly rails: readonly { name: string; bytesPerSecond: number; latencyUs: number }[]
+  readonly rails: readonly { name: string; bytesPerSecond: number; latencyUs: number; device?: string }[]
   readonly plan: Pick<DemoPlan, 'parts' | 'blockBytes' | 'poolBlocks'>
 }
 

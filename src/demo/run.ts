@@ -33,6 +33,8 @@ export interface DemoSetup {
   readonly rails: number
   readonly railBytesPerSecond: number
   readonly railLatencyUs: number
+  /** What the backend opens for each rail; its own choice when undefined. */
+  readonly railDevice: string | undefined
   readonly fault: DemoFault | undefined
   /** A whole fault specification instead of the demo's own. */
   readonly faults: string | undefined

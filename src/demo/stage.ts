@@ -13,6 +13,8 @@ export interface StageSetup {
   readonly rails: number
   readonly railBytesPerSecond: number
   readonly railLatencyUs: number
+  /** What a real backend opens for each rail; its choice unless told. */
+  readonly railDevice?: string | undefined
   /** Layout of every decode process's pool. */
   readonly pool: DecodeSetup['plan']
   readonly seed: number
@@ -36,8 +38,10 @@ export async function openStage(setup: StageSetup, options: Omit<SeamOptions, 'b
   try {
     const rails = Array.from({ length: setup.rails }, (_, i) => ({
       name: `rail${i}`,
-      bytesPerSecond: setup.railBytesPerSecond,
-      latencyUs: setup.railLatencyUs,
+      // A model is the mock's; a real device has the rate that it has.
+      ...(setup.railDevice === undefined
+        ? { bytesPerSecond: setup.railBytesPerSecond, latencyUs: setup.railLatencyUs }
+        : { device: setup.railDevice }),
     }))
     const agent = await seam.agent(PREFILL, { rails })
     // The three figures alone: they go to the process as an argument, where a whole plan need not fit.

@@ -68,6 +68,17 @@ export interface NativeAgentInfo {
   canCancel: boolean
 }
 
+/** What loading a backend's library changed in this process. */
+export interface BackendLoad {
+  readonly file: string
+  /** Environment variables that were unset and are set now, as NAME=value. */
+  readonly variables: readonly string[]
+  /** Numbers of the signals whose handlers the library replaced; they were put back. */
+  readonly signals: readonly number[]
+  /** Transport libraries of which the process has two copies: each has its own state, which ends badly. */
+  readonly twins: readonly string[]
+}
+
 export interface NativePeerInfo {
   name: string
   incarnation: string
@@ -190,6 +201,7 @@ export interface Binding {
   contractVersion: number
   setErrorFactory(make: (code: string, message: string, blame: string, backendCode: number) => Error): void
   probeBackend(name: string): Error | null
+  loadReport(name: string): BackendLoad | null
 
   openGate(): number
   closeGate(gate: number): void

@@ -1,0 +1,61 @@
+// Our side of the comparison with ucx_loop: the same blocks, shuffled the same way, handed over between two processes under
+// a permit each, timed natively to the peer's acknowledgement and by the caller. Below the policy, which would take a path
+// that is made to swing like this for a gray one. Prints JSON.
+// tsx bench/native/ucx-pair.ts <device> <push|pull> <block bytes> <blocks> <rounds>
+
+import { fork } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { Agent } from '../../src/native/agent.js'
+import { binding, OPERATION } from '../../src/native/binding.js'
+
+const [device = 'tcp/lo', mode = 'push', block = '32768', blocks = '4096', rounds = '10', role] = process.argv.slice(2)
+const blockBytes = Number(block)
+const count = Number(blocks)
+const rails = [{ name: 'rail0', device }]
+
+function shuffled(seed: bigint): Uint32Array {
+  const ids = Uint32Array.from({ length: count }, (_, i) => i)
+  for (let i = count - 1; i > 0; i--) {
+    seed = BigInt.asUintN(64, seed * 6364136223846793005n + 1442695040888963407n)
+    const j = Number((seed >> 33n) % BigInt(i + 1))
+    const t = ids[i]!
+    ids[i] = ids[j]!
+    ids[j] = t
+  }
+  return ids
+}
+
+const gate = binding().openGate()
+// The native loop never sleeps, so neither does this between two rounds.
+await using agent = new Agent(gate, 'ucx', role ?? 'here', { rails, spinUs: 2000 })
+const pool = agent.allocate(blockBytes * count, { name: 'pool' })
+pool.view().fill(1)
+if (role === 'there') {
+  process.on('disconnect', () => process.exit(0))
+  process.send?.(Buffer.from(agent.metadata()).toString('base64'))
+  for await (const _ of agent.notifications());
+} else {
+  const child = fork(fileURLToPath(import.meta.url), [device, mode, block, blocks, rounds, 'there'], {
+    execArgv: process.execArgv,
+  })
+  const metadata = await new Promise<string>((resolve) => child.once('message', (message) => resolve(String(message))))
+  const peer = await agent.connect(Buffer.from(metadata, 'base64'))
+  using local = pool.blocks(blockBytes, shuffled(1n))
+  using remote = peer.region('pool').blocks(blockBytes, shuffled(2n))
+  const path = agent.path(0, peer, 0)
+  const operation = mode === 'push' ? OPERATION.write : OPERATION.read
+  const notify = mode === 'push' ? Buffer.from('done') : undefined
+  const wireNs: number[] = []
+  const callerNs: number[] = []
+  for (let round = 0; round < Number(rounds); round++) {
+    const start = process.hrtime.bigint()
+    const permit = binding().mint(gate, path.key, operation, local.bytes, 1e9)
+    const transfer = agent.post({ permit, path: path.index, operation, local, remote, timeoutMs: 30_000, notify })
+    const outcome = await transfer.settled
+    callerNs.push(Number(process.hrtime.bigint() - start))
+    wireNs.push(outcome.wireNs)
+  }
+  const { provider, version } = agent.info
+  console.log(JSON.stringify({ provider, version, mode, block: blockBytes, blocks: count, wireNs, callerNs }))
+  child.disconnect()
+}

@@ -1,0 +1,258 @@
+// The UCX backend between processes: death, freezing, rebirth of a peer. The child is this very program, told to run one
+// disabled test.
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "ucx_for_test.h"
+
+extern char** environ;
+
+namespace kvseam {
+namespace {
+
+constexpr const char* kPipe = "KVSEAM_TEST_PIPE";
+constexpr const char* kDevices = "KVSEAM_TEST_DEVICES";
+constexpr uint64_t kPoolBytes = uint64_t{64} << 20;
+constexpr uint64_t kChildBlock = 32768;
+constexpr uint32_t kChildBlocks = kPoolBytes / kChildBlock;
+
+std::vector<kvseam_rail> railsOf(const std::string& devices) {
+  std::vector<kvseam_rail> rails;
+  for (size_t from = 0; from < devices.size();) {
+    const size_t end = std::min(devices.find('+', from), devices.size());
+    rails.push_back(ucxRail(("r" + std::to_string(rails.size())).c_str(), devices.substr(from, end - from).c_str()));
+    from = end + 1;
+  }
+  return rails;
+}
+
+TEST(UcxPeerProcess, DISABLED_OffersItsPoolUntilItIsKilled) {
+  const char* const pipe = std::getenv(kPipe);
+  const char* const devices = std::getenv(kDevices);
+  ASSERT_NE(pipe, nullptr);
+  ASSERT_NE(devices, nullptr);
+  const int out = std::atoi(pipe);
+  Engine peer(ucxApi(), "child", newBook(), 1, {}, railsOf(devices));
+  const uint64_t region = peer.allocate(kPoolBytes, "pool");
+  fillWithNoise(peer.data(region), kPoolBytes, 7);
+  std::string blob;
+  ASSERT_TRUE(peer.agent().exportMetadata(&blob).ok());
+  ASSERT_EQ(write(out, blob.data(), blob.size()), static_cast<ssize_t>(blob.size()));
+  close(out);
+  for (;;) pause();
+}
+
+class Child {
+ public:
+  explicit Child(const std::string& devices) {
+    int ends[2];
+    EXPECT_EQ(pipe2(ends, O_CLOEXEC), 0);
+    const int inherited = fcntl(ends[1], F_DUPFD, 100);
+    std::vector<std::string> environment;
+    for (char** entry = environ; *entry != nullptr; ++entry) environment.emplace_back(*entry);
+    environment.push_back(std::string(kPipe) + "=" + std::to_string(inherited));
+    environment.push_back(std::string(kDevices) + "=" + devices);
+    std::vector<char*> environmentPointers;
+    for (std::string& entry : environment) environmentPointers.push_back(entry.data());
+    environmentPointers.push_back(nullptr);
+    std::string arguments[] = {"/proc/self/exe", "--gtest_filter=UcxPeerProcess.*", "--gtest_also_run_disabled_tests", "--gtest_brief=1"};
+    std::vector<char*> argumentPointers;
+    for (std::string& argument : arguments) argumentPointers.push_back(argument.data());
+    argumentPointers.push_back(nullptr);
+    EXPECT_EQ(posix_spawn(&pid_, "/proc/self/exe", nullptr, nullptr, argumentPointers.data(), environmentPointers.data()), 0);
+    close(inherited);
+    close(ends[1]);
+    char buffer[4096];
+    for (ssize_t got = 0; (got = read(ends[0], buffer, sizeof(buffer))) > 0;) metadata_.append(buffer, static_cast<size_t>(got));
+    close(ends[0]);
+  }
+  ~Child() { kill(); }
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+  void signal(int number) const { ::kill(pid_, number); }
+  void kill() {
+    if (pid_ == 0) return;
+    ::kill(pid_, SIGKILL);
+    int status = 0;
+    waitpid(pid_, &status, 0);
+    pid_ = 0;
+  }
+  bool alive() const {
+    int status = 0;
+    return pid_ != 0 && waitpid(pid_, &status, WNOHANG) == 0;
+  }
+  const std::string& metadata() const { return metadata_; }
+
+ private:
+  pid_t pid_ = 0;
+  std::string metadata_;
+};
+
+/** An agent here with memory for a whole pool. */
+struct Reader {
+  explicit Reader(const std::string& devices) : engine(ucxApi(), "reader", newBook(), 1, {}, railsOf(devices)) {
+    here = engine.allocate(kPoolBytes, "pool");
+  }
+  uint32_t meet(const Child& child) {
+    uint32_t peer = 0;
+    const std::string& blob = child.metadata();
+    const Status status = engine.agent().connect(reinterpret_cast<const uint8_t*>(blob.data()), blob.size(), nowNs() + kSoon, &peer);
+    EXPECT_TRUE(status.ok()) << status.text();
+    EXPECT_TRUE(engine.until([&] { return engine.connected(peer); }));
+    return peer;
+  }
+  PostRequest request(uint32_t peer, uint32_t operation, uint32_t blocks = kChildBlocks, uint32_t rail = 0) {
+    PostRequest out;
+    out.path = engine.path(rail, peer, rail);
+    out.operation = operation;
+    std::vector<uint32_t> ids = shuffledIds(kChildBlocks, 9);
+    ids.resize(blocks);
+    out.localList = engine.localList(here, kChildBlock, ids);
+    out.remoteList = engine.remoteList(peer, "pool", kChildBlock, ids);
+    return out;
+  }
+  int32_t outcome(const PostRequest& posted) {
+    const uint64_t transfer = engine.mustPost(posted);
+    EXPECT_TRUE(engine.quiesced(transfer));
+    return engine.endings[transfer].outcome.code;
+  }
+  bool gone(uint32_t peer) {
+    return engine.until([&] { return engine.agent().peer(peer)->gone; });
+  }
+  Engine engine;
+  uint64_t here = 0;
+};
+
+class UcxProcesses : public ::testing::TestWithParam<const char*> {};
+
+INSTANTIATE_TEST_SUITE_P(Over, UcxProcesses, ::testing::Values("tcp/lo", "shm"),
+                         [](const auto& it) { return std::string(it.param) == "shm" ? "SharedMemory" : "Tcp"; });
+
+TEST_P(UcxProcesses, TheBytesArriveAndDeathHurtsOnlyTheDeadAndTheRebornIsAnother) {
+  Child doomed(GetParam());
+  const Child steady(GetParam());
+  ASSERT_FALSE(doomed.metadata().empty());
+  ASSERT_FALSE(steady.metadata().empty());
+  // Both children have one name, so the one who stays is met by a reader of its own.
+  Reader other(GetParam());
+  const uint32_t unharmed = other.meet(steady);
+  Reader reader(GetParam());
+  const uint32_t peer = reader.meet(doomed);
+  const PostRequest read = reader.request(peer, KVSEAM_OP_READ);
+  EXPECT_EQ(reader.outcome(read), KVSEAM_OK);
+  std::vector<uint8_t> expected(kPoolBytes);
+  fillWithNoise(expected.data(), expected.size(), 7);
+  EXPECT_EQ(std::memcmp(reader.engine.data(reader.here), expected.data(), expected.size()), 0);
+
+  std::vector<uint64_t> doomedTransfers;
+  const PostRequest write = reader.request(peer, KVSEAM_OP_WRITE);
+  for (int i = 0; i < 40; ++i) doomedTransfers.push_back(reader.engine.mustPost(i % 2 == 0 ? read : write));
+  const int64_t from = nowNs();
+  doomed.kill();
+  ASSERT_TRUE(reader.gone(peer));
+  int lost = 0;
+  for (const uint64_t transfer : doomedTransfers) {
+    ASSERT_TRUE(reader.engine.quiesced(transfer, 20 * kSecond));
+    const int32_t code = reader.engine.endings[transfer].outcome.code;
+    EXPECT_TRUE(code == KVSEAM_OK || code == KVSEAM_PEER_DOWN) << code;
+    EXPECT_TRUE(code == KVSEAM_OK || reader.engine.endings[transfer].outcome.blame == KVSEAM_BLAME_peer);
+    lost += code == KVSEAM_PEER_DOWN ? 1 : 0;
+  }
+  EXPECT_GT(lost, 0);
+  EXPECT_LT(nowNs() - from, 8 * kSecond);
+  uint64_t refused = 0;
+  EXPECT_EQ(reader.engine.post(read, &refused).code(), KVSEAM_STALE_EPOCH);
+  EXPECT_EQ(other.outcome(other.request(unharmed, KVSEAM_OP_READ, 4)), KVSEAM_OK);
+  EXPECT_FALSE(other.engine.agent().peer(unharmed)->gone);
+
+  // Metadata of the dead leads nowhere, in bound.
+  uint32_t ghost = 0;
+  const std::string& blob = doomed.metadata();
+  if (reader.engine.agent().connect(reinterpret_cast<const uint8_t*>(blob.data()), blob.size(), nowNs() + 5 * kSecond, &ghost).ok()) {
+    ASSERT_TRUE(reader.gone(ghost));
+  }
+  const Child reborn(GetParam());
+  const uint32_t again = reader.meet(reborn);
+  EXPECT_EQ(reader.outcome(reader.request(again, KVSEAM_OP_READ)), KVSEAM_OK);
+}
+
+TEST_P(UcxProcesses, AFrozenPeerIsNoticedAndCanBeMetAgainWhenItThaws) {
+  const Child child(GetParam());
+  Reader reader(GetParam());
+  const uint32_t peer = reader.meet(child);
+  const PostRequest write = reader.request(peer, KVSEAM_OP_WRITE);
+  EXPECT_EQ(reader.outcome(write), KVSEAM_OK);
+  child.signal(SIGSTOP);
+  const int64_t from = nowNs();
+  std::vector<uint64_t> stuck;
+  for (int i = 0; i < 4; ++i) stuck.push_back(reader.engine.mustPost(write));
+  ASSERT_TRUE(reader.gone(peer));
+  // 1.75 s of silence and one ping; the rest is patience with a loaded machine.
+  EXPECT_LT(nowNs() - from, 6 * kSecond);
+  for (const uint64_t transfer : stuck) {
+    ASSERT_TRUE(reader.engine.quiesced(transfer));
+    // Puts into directly mapped memory "succeed" although nobody is there; only an answer counts.
+    EXPECT_EQ(reader.engine.endings[transfer].outcome.code, KVSEAM_PEER_DOWN);
+    EXPECT_EQ(reader.engine.endings[transfer].quarantined, 0);
+  }
+  EXPECT_TRUE(reader.engine.agent().closeRegion(reader.here).ok());
+  child.signal(SIGCONT);
+  reader.here = reader.engine.allocate(kPoolBytes, "again");
+  const uint32_t again = reader.meet(child);
+  EXPECT_NE(again, peer);
+  EXPECT_EQ(reader.outcome(reader.request(again, KVSEAM_OP_READ)), KVSEAM_OK);
+  EXPECT_TRUE(child.alive());
+}
+
+TEST_P(UcxProcesses, AShortFreezeIsOnlyADelay) {
+  const Child child(GetParam());
+  Reader reader(GetParam());
+  const uint32_t peer = reader.meet(child);
+  child.signal(SIGSTOP);
+  const uint64_t transfer = reader.engine.mustPost(reader.request(peer, KVSEAM_OP_WRITE, 64));
+  usleep(300'000);
+  child.signal(SIGCONT);
+  ASSERT_TRUE(reader.engine.quiesced(transfer));
+  EXPECT_EQ(reader.engine.endings[transfer].outcome.code, KVSEAM_OK);
+  EXPECT_FALSE(reader.engine.agent().peer(peer)->gone);
+}
+
+TEST_P(UcxProcesses, ADeadlineAgainstAFrozenPeerSettlesAndQuiesces) {
+  const Child child(GetParam());
+  Reader reader(GetParam());
+  const uint32_t peer = reader.meet(child);
+  EXPECT_EQ(reader.outcome(reader.request(peer, KVSEAM_OP_WRITE, 4)), KVSEAM_OK);
+  child.signal(SIGSTOP);
+  PostRequest write = reader.request(peer, KVSEAM_OP_WRITE);
+  write.deadlineNs = nowNs() + 200 * kMillisecond;
+  const uint64_t transfer = reader.engine.mustPost(write);
+  ASSERT_TRUE(reader.engine.quiesced(transfer));
+  EXPECT_EQ(reader.engine.endings[transfer].outcome.code, KVSEAM_TIMEOUT);
+  EXPECT_EQ(reader.engine.endings[transfer].outcome.blame, KVSEAM_BLAME_path);
+  child.signal(SIGCONT);
+}
+
+TEST(UcxProcessesMixed, DeathIsBlamedOnThePeerOnEveryRail) {
+  Child child("tcp/lo+shm");
+  Reader reader("tcp/lo+shm");
+  const uint32_t peer = reader.meet(child);
+  std::vector<uint64_t> transfers;
+  for (int i = 0; i < 20; ++i) transfers.push_back(reader.engine.mustPost(reader.request(peer, KVSEAM_OP_WRITE, kChildBlocks, static_cast<uint32_t>(i % 2))));
+  child.kill();
+  ASSERT_TRUE(reader.gone(peer));
+  for (const uint64_t transfer : transfers) {
+    ASSERT_TRUE(reader.engine.quiesced(transfer, 20 * kSecond));
+    const Ending& ending = reader.engine.endings[transfer];
+    // Over tcp it is known within milliseconds that something broke; that it was the peer shows when shared memory is silent too.
+    EXPECT_TRUE(ending.outcome.code == KVSEAM_OK || ending.outcome.code == KVSEAM_PEER_DOWN) << ending.outcome.code;
+    EXPECT_NE(ending.outcome.blame, KVSEAM_BLAME_path);
+  }
+}
+
+}  // namespace
+}  // namespace kvseam

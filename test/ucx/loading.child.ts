@@ -1,0 +1,51 @@
+// Loads UCX and then does what its argument says. Run by loading.test.ts.
+
+import { openSeam } from '../../src/index.js'
+
+const seam = await openSeam({ backend: 'ucx', rails: [{ name: 'lo', device: 'tcp/lo' }] })
+await seam.agent('a')
+
+switch (process.argv[2]) {
+  case 'wasm': {
+    // One page of memory and a function that reads four bytes beyond it: a trap that V8 takes by SIGSEGV.
+    const module = new WebAssembly.Module(
+      Uint8Array.from([
+        0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 127, 3, 2, 1, 0, 5, 3, 1, 0, 1, 7, 5, 1, 1, 102, 0, 0, 10, 11,
+        1, 9, 0, 65, 128, 128, 4, 40, 2, 0, 11,
+      ]),
+    )
+    const read = new WebAssembly.Instance(module).exports['f'] as () => number
+    try {
+      read()
+      console.log('read beyond the end')
+    } catch (error) {
+      console.log(error instanceof WebAssembly.RuntimeError ? 'trapped' : String(error))
+    }
+    await seam.close()
+    break
+  }
+  case 'sigterm':
+    process.on('SIGTERM', () => {
+      console.log('told to end')
+      void seam.close().then(() => process.exit(0))
+    })
+    setInterval(() => {}, 1000)
+    console.log('waiting')
+    break
+  case 'version': {
+    const from = seam.agents[0]!.allocate(8192, { name: 'kv' })
+    const to = (await seam.agent('b')).allocate(8192, { name: 'kv' })
+    from.view().fill(3)
+    const blocks = { from: from.blocks(4096, [0, 1]), to: to.blocks(4096, [1, 0]) }
+    const done = await seam.handoff({ ...blocks, workload: 'batch', deadlineMs: 20_000 })
+    console.log(seam.backend.version, done.verified)
+    await seam.close()
+    break
+  }
+  case 'exit':
+    process.exit(0)
+    break
+  case 'close':
+    await seam.close()
+    break
+}

@@ -1,0 +1,145 @@
+// UCX between processes: push and pull, death, freezing, rebirth, and that one peer's end is nobody else's.
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterEach, describe, expect, it } from 'vitest'
+import { type Agent, openSeam, type Peer, type Region, type Seam } from '../../src/index.js'
+import { PeerProcess } from './peer-process.js'
+import { ucxHere } from './ucx-here.js'
+
+const BLOCK = 4096
+const IDS = [5, 1, 9, 200]
+
+let seam: Seam | undefined
+afterEach(async () => {
+  await seam?.close()
+  seam = undefined
+})
+
+async function open(devices = 'tcp/lo', bytes = 1 << 20): Promise<{ seam: Seam; agent: Agent; pool: Region }> {
+  seam = await openSeam({
+    backend: 'ucx',
+    rails: devices.split(',').map((device, i) => ({ name: `rail${i}`, device })),
+  })
+  const agent = await seam.agent('here')
+  const pool = agent.allocate(bytes, { name: 'pool' })
+  pool.view().fill(7)
+  return { seam, agent, pool }
+}
+
+async function push(seam: Seam, pool: Region, peer: Peer, notify?: string) {
+  return await seam.handoff({
+    from: pool.blocks(BLOCK, IDS),
+    to: peer.region('pool').blocks(BLOCK, IDS),
+    workload: 'batch',
+    deadlineMs: 20_000,
+    verify: 'off',
+    ...(notify === undefined ? {} : { notify: Buffer.from(notify) }),
+  })
+}
+
+describe.skipIf(!ucxHere)('UCX between processes', { timeout: 120_000 }, () => {
+  it.each(['tcp/lo', 'shm'])('pushes with a notification and is pulled from, on %s', async (devices) => {
+    const { seam, agent, pool } = await open(devices)
+    const child = await PeerProcess.start('there', { devices })
+    const peer = await seam.connect(agent, child.metadata)
+    await push(seam, pool, peer, 'look')
+    expect(await child.hears('text')).toBe('look')
+    child.say({ kind: 'digest', blockBytes: BLOCK, ids: IDS })
+    expect(await child.hears('digest')).toBe(await pool.blocks(BLOCK, IDS).digest())
+    child.say({
+      kind: 'pull',
+      metadata: Buffer.from(agent.metadata()).toString('base64'),
+      blockBytes: BLOCK,
+      ids: [0, 3],
+    })
+    expect(await child.hears('pulled')).toBe(2 * BLOCK)
+    child.say({ kind: 'digest', blockBytes: BLOCK, ids: [0, 3] })
+    expect(await child.hears('digest')).toBe(await pool.blocks(BLOCK, [0, 3]).digest())
+  })
+
+  it.each(['tcp/lo', 'shm'])('a killed peer is down, and only it, on %s', async (devices) => {
+    const { seam, agent, pool } = await open(devices)
+    const [doomed, steady] = await Promise.all([
+      PeerProcess.start('doomed', { devices }),
+      PeerProcess.start('steady', { devices }),
+    ])
+    const victim = await seam.connect(agent, doomed.metadata)
+    const other = await seam.connect(agent, steady.metadata)
+    await push(seam, pool, victim)
+    doomed.child.kill('SIGKILL')
+    await expect
+      .poll(
+        async () =>
+          await push(seam, pool, victim).then(
+            () => 'done',
+            (error) => error.code,
+          ),
+        { timeout: 20_000 },
+      )
+      .toMatch(/KVSEAM_(PEER_DOWN|STALE_EPOCH|STALE_REGION|NOT_ADMISSIBLE|INVALID_ARGUMENT)/)
+    await push(seam, pool, other)
+    // The same name in another life is met as another peer.
+    const reborn = await PeerProcess.start('doomed', { devices })
+    const again = await seam.connect(agent, reborn.metadata)
+    expect(again.incarnation).not.toBe(victim.incarnation)
+    await push(seam, pool, again, 'welcome back')
+    expect(await reborn.hears('text')).toBe('welcome back')
+  })
+
+  it('a frozen peer is noticed, and met again when it thaws', async () => {
+    const { seam, agent, pool } = await open()
+    const child = await PeerProcess.start('frozen')
+    const peer = await seam.connect(agent, child.metadata)
+    await push(seam, pool, peer)
+    child.child.kill('SIGSTOP')
+    const from = performance.now()
+    await expect(push(seam, pool, peer)).rejects.toMatchObject({ code: 'KVSEAM_PEER_DOWN' })
+    expect(performance.now() - from).toBeLessThan(10_000)
+    child.child.kill('SIGCONT')
+    const again = await seam.connect(agent, child.metadata)
+    await push(seam, pool, again, 'hello')
+    expect(await child.hears('text')).toBe('hello')
+  })
+
+  it('owners survive readers that are killed while they read', async () => {
+    const bytes = 16 << 20
+    const { seam, agent } = await open('tcp/lo', bytes)
+    const metadata = Buffer.from(agent.metadata()).toString('base64')
+    const ids = Array.from({ length: bytes / 32_768 }, (_, i) => i)
+    for (let round = 0; round < 4; round++) {
+      const reader = await PeerProcess.start(`reader-${round}`, { bytes })
+      reader.say({ kind: 'pull', metadata, blockBytes: 32_768, ids, forever: true })
+      await reader.hears('pulled')
+      await sleep(20)
+      reader.child.kill('SIGKILL')
+      await reader.exited()
+    }
+    const last = await PeerProcess.start('last', { bytes })
+    last.say({ kind: 'pull', metadata, blockBytes: 32_768, ids })
+    expect(await last.hears('pulled')).toBe(bytes)
+    expect(seam.agents).toHaveLength(1)
+  })
+
+  it('memory that a peer withdraws is stale, and the peer lives on', async () => {
+    const { seam, agent, pool } = await open()
+    const child = await PeerProcess.start('owner')
+    const peer = await seam.connect(agent, child.metadata)
+    const to = peer.region('pool').blocks(BLOCK, IDS)
+    child.say({ kind: 'withdraw' })
+    await child.hears('withdrawn')
+    await expect
+      .poll(
+        async () =>
+          await seam
+            .handoff({ from: pool.blocks(BLOCK, IDS), to, workload: 'batch', deadlineMs: 20_000, verify: 'off' })
+            .then(
+              () => 'done',
+              (error) => error.code,
+            ),
+        { timeout: 20_000 },
+      )
+      .toBe('KVSEAM_STALE_REGION')
+    child.say({ kind: 'stop' })
+    expect(await child.exited()).toEqual({ code: 0, signal: null })
+  })
+})
