@@ -1,12 +1,13 @@
 // What the prefill process and its decode processes say to each other beside the data plane: the control channel.
 
+import type { RailOptions } from '../native/agent.js'
 import type { DemoPlan } from './plan.js'
 
 /** Given to a decode process as its one argument, as JSON. */
 export interface DecodeSetup {
   readonly name: string
   readonly backend: string
-  readonly rails: readonly { name: string; bytesPerSecond: number; latencyUs: number; device?: string }[]
+  readonly rails: readonly RailOptions[]
   readonly plan: Pick<DemoPlan, 'parts' | 'blockBytes' | 'poolBlocks'>
 }
 
