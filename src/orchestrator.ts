@@ -288,6 +288,11 @@ export class Orchestrator {
     this.releaseQuietly(decision.lease)
   }
 
+  /** @internal Before a seam closes: what its transfers give back must not be granted to those who wait. */
+  dismiss(): void {
+    this.#line.close(closedError())
+  }
+
   /** @internal */
   close(): void {
     this.#closed = true

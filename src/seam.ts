@@ -318,6 +318,7 @@ export class Seam {
   }
 
   async #close(drainMs: number): Promise<void> {
+    this.policy.dismiss()
     try {
       const agents = [...this.#agents.values()].filter((agent) => !agent.closed)
       // All before the first one stops: to the others it would be a peer that went down under their transfers.

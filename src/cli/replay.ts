@@ -7,18 +7,40 @@ import type { CandidateRecord } from '../policy/policy.js'
 import { DEFAULT_SETTINGS, type PolicySettings } from '../policy/settings.js'
 import type { ConfigRecord } from '../record/event-records.js'
 import { type Difference, type ReplayReport, replayFile } from '../replay/report.js'
+import { DISCIPLINES } from '../simulate/link.js'
+import { MAIN_FAULTS, OTHER_FAULTS, type ScenarioFault } from '../simulate/scenario.js'
 import type { CommandIo } from './command.js'
 import { EXIT } from './exit-code.js'
 import { type CommandSyntax, helpLines, parseOptions } from './options.js'
+import { replayTraceCommand } from './replay-trace.js'
 import { table } from './text.js'
 
 const SYNTAX = {
   name: 'replay',
   summary:
     'Runs a record log through the live policy code. Under the recorded configuration every record has to come out byte for byte the same; ' +
-    'under another one it shows which decisions would have been different (the samples stay the recorded ones).',
-  positionals: [{ name: 'log', help: 'record log of openSeam({ recordLog }) or of kvseam demo', required: true }],
+    'under another one it shows which decisions would have been different (the samples stay the recorded ones). ' +
+    'With --trace a request trace drives the policy over simulated links instead.',
+  positionals: [{ name: 'log', help: 'record log of openSeam({ recordLog }) or of kvseam demo' }],
   options: {
+    trace: { kind: 'text', value: 'FILE', help: 'Mooncake JSONL or Azure CSV trace to simulate, in place of a log' },
+    model: { kind: 'text', value: 'NAME', default: 'llama-3.1-8b', help: 'trace: model whose KV bytes are moved' },
+    requests: { kind: 'integer', default: 3000, min: 1, max: 1_000_000, help: 'trace: requests to play' },
+    load: {
+      kind: 'number',
+      default: 0.6,
+      min: 0.01,
+      max: 2,
+      help: 'trace: bytes offered over bytes that can be carried',
+    },
+    links: { kind: 'text', default: 'fifo', choices: DISCIPLINES, help: 'trace: how a link serves several transfers' },
+    fault: {
+      kind: 'text',
+      default: 'none',
+      choices: [...MAIN_FAULTS, ...OTHER_FAULTS],
+      help: 'trace: what goes wrong',
+    },
+    seed: { kind: 'integer', default: 1, min: 0, max: 2 ** 32 - 1, help: 'trace: of classes, arrivals and the fault' },
     profile: { kind: 'text', choices: PROFILES, help: 'decide by this profile instead of the recorded one' },
     set: { kind: 'list', value: 'KEY=VALUE', help: 'change a setting of the recorded configuration' },
     differences: { kind: 'integer', default: 5, min: 0, max: 10_000, help: 'differing decisions to show' },
@@ -27,6 +49,7 @@ const SYNTAX = {
   examples: [
     'kvseam replay decisions.jsonl',
     'kvseam replay decisions.jsonl --profile reference',
+    'kvseam replay --trace mooncake.jsonl --fault flap --load 0.8 --set ablate=probes',
     'kvseam replay decisions.jsonl --set upUsable=0.4 --set ablate=damping',
   ],
 } as const satisfies CommandSyntax
@@ -38,7 +61,19 @@ export async function replayCommand(argv: string[], io: CommandIo): Promise<numb
     for (const line of helpLines(SYNTAX, io)) io.stdout(line)
     return EXIT.ok
   }
-  const [file] = positionals as [string]
+  const [file] = positionals
+  if (values.trace !== undefined && file === undefined) {
+    const { trace, model, requests, load, links, fault, seed } = values
+    const terms = { file: trace, model, requests, load, links, fault: fault as ScenarioFault, seed }
+    return await replayTraceCommand(terms, values.profile, values.set, values.json, io)
+  }
+  if (file === undefined || values.trace !== undefined) {
+    throw new SeamError(
+      'KVSEAM_USAGE',
+      { command: SYNTAX.name, log: file ?? null, trace: values.trace ?? null },
+      'replay: give either a record log or --trace FILE; run "kvseam help replay"',
+    )
+  }
   const asRecorded = values.profile === undefined && values.set.length === 0
   const report = await replayFile(file, terms(values.profile, values.set), values.differences)
   if (report.log.records === 0) throw new SeamError('KVSEAM_RECORD_LOG', { file }, `${file} holds no records`)
