@@ -42,9 +42,10 @@ export function paceOf(
   const ownUs = usPerByte * lease.bytes
   if (ownUs < rules.settings.noiseFloorUs) return null
   const movedUs = Math.max(0, totalUs - fixedUs)
-  const fifo = movedUs / (usPerByte * (lease.aheadBytes + lease.bytes))
-  const fair = (fairUs * movedUs) / Math.max(1, totalUs) / ownUs
-  return clampSlowdown(!rules.fairBound ? fifo : !rules.fifoBound ? fair : Math.min(fair, fifo))
+  // By the discipline that predicts, or a small transfer that overtook a large one would look like a faster path.
+  const fair = !rules.discipline || path.peers.discipline === 'fair'
+  if (fair) return clampSlowdown((fairUs * movedUs) / Math.max(1, totalUs) / ownUs)
+  return clampSlowdown(movedUs / (usPerByte * (lease.aheadBytes + lease.bytes)))
 }
 
 /** What this transfer says of the nominal cost of a byte; null when its bytes hardly counted. */
