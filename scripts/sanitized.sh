@@ -39,8 +39,8 @@ status=0
 export KVSEAM_PREBUILD=$PWD/.cmake/$preset
 if [ "$preset" = tsan ]; then export TSAN_OPTIONS="$TSAN_OPTIONS:$node_options"; fi
 # The command line's tests start compilers, shells and terminals, which inherit the preload: g++ leaks on purpose, dash does
-# not start under tsan. Nothing in them is native.
+# not start under tsan. Nothing in them is native. CXX may be a launcher and a compiler, so it is not quoted.
 foreign='test/cli/**'
-LD_PRELOAD=$("${CXX:-g++}" -print-file-name=$runtime) \
+LD_PRELOAD=$(${CXX:-g++} -print-file-name=$runtime) \
   "${fixed[@]}" node node_modules/vitest/vitest.mjs run --pool=threads --exclude "$foreign" "$@" || status=$?
 exit $status

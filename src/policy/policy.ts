@@ -270,7 +270,7 @@ export interface Policy {
   addPath(path: PathDescription, nowUs: number): number
   /**
    * Feeds one measured outcome; returns the transitions it caused. A sample of a lease settles that lease's transfer once; a
-   * second one is foreign evidence no more and is ignored.
+   * second one, or one after the lease ended, is ignored.
    */
   observe(sample: Sample, nowUs: number): readonly Transition[]
   /** Judges one request and, when admitted, takes capacity of the chosen path under a lease. */

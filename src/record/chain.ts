@@ -14,12 +14,9 @@ export class Chain {
 
   /** @param json an object's JSON text with at least one member @returns the line to write, without a line end */
   link(json: string): string {
-    return `${json.slice(0, -1)},"prevHash":${this.#previous === null ? 'null' : `"${this.#previous}"`}}`
-  }
-
-  /** The line was written: the next one follows it. */
-  wrote(line: string): void {
+    const line = `${json.slice(0, -1)},"prevHash":${this.#previous === null ? 'null' : `"${this.#previous}"`}}`
     this.#previous = lineHash(line)
+    return line
   }
 }
 

@@ -15,6 +15,9 @@ export class RecordLog {
   readonly #chain = new Chain()
   /** Bytes of each record that has not reached the file yet, oldest first; of the first one, what is left. */
   readonly #waiting: number[] = []
+  #waitingBytes = 0
+  /** Before the first record: ends the line that a writer before this one did not. */
+  #lead = ''
   #written = 0
   #dropped = 0
   #droppedSinceGap = 0
@@ -25,9 +28,8 @@ export class RecordLog {
   /** @throws KVSEAM_RECORD_LOG when the file can't be opened for appending */
   constructor(file: string) {
     this.file = file
-    let torn = false
     try {
-      torn = endsInsideALine(file)
+      if (endsInsideALine(file)) this.#lead = '\n'
     } catch (cause) {
       throw new SeamError(
         'KVSEAM_RECORD_LOG',
@@ -36,16 +38,12 @@ export class RecordLog {
         { cause },
       )
     }
-    this.#sink = pino.destination({ dest: file, sync: false, minLength: 8192, maxLength: MOST_WAITING_BYTES })
+    this.#sink = pino.destination({ dest: file, sync: false, minLength: 8192 })
     this.#sink.on('write', (bytes: number) => this.#arrived(bytes))
     // What failed stays in the sink and is tried again with the next record, so nothing is lost yet.
     this.#sink.on('error', (error: Error) => {
       this.#failure = error
     })
-    if (torn) {
-      this.#waiting.push(1)
-      this.#sink.write('\n')
-    }
   }
 
   get written(): number {
@@ -91,24 +89,23 @@ export class RecordLog {
     await this.#closing
   }
 
-  /** False when there is no room: the file could not be written for so long that the sink is full. */
+  /** False when there is no room. Asked before the record is chained: a line that is never written is no link. */
   #hand(record: object): boolean {
-    const linked = this.#chain.link(JSON.stringify(record))
-    const line = `${linked}\n`
-    let taken = true
-    const drop = (): void => {
-      taken = false
+    if (this.#waitingBytes >= MOST_WAITING_BYTES) {
+      this.#sink.flush() // tries again what failed; nothing else would, since nothing is handed over any more
+      return false
     }
-    this.#waiting.push(Buffer.byteLength(line))
-    this.#sink.once('drop', drop)
+    const line = `${this.#lead}${this.#chain.link(JSON.stringify(record))}\n`
+    this.#lead = ''
+    const bytes = Buffer.byteLength(line)
+    this.#waiting.push(bytes)
+    this.#waitingBytes += bytes
     this.#sink.write(line)
-    this.#sink.off('drop', drop)
-    if (taken) this.#chain.wrote(linked)
-    else this.#waiting.pop()
-    return taken
+    return true
   }
 
   #arrived(bytes: number): void {
+    this.#waitingBytes -= bytes
     let left = bytes
     let whole = 0
     while (whole < this.#waiting.length && left >= this.#waiting[whole]!) left -= this.#waiting[whole++]!

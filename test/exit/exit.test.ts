@@ -4,7 +4,9 @@
 import { describe, expect, it } from 'vitest'
 import { CHILD_TIMEOUT_MS, type Ended, LOOPS, start } from './child.js'
 
-const life = (mode: string, loops = LOOPS) => start('./life.child.ts', [mode, String(loops)], ['--expose-gc'])
+const ABRUPT = new Set(['exit', 'uncaught', 'rejection', 'detach'])
+const life = (mode: string) =>
+  start('./life.child.ts', [mode, String(LOOPS)], { nodeOptions: ['--expose-gc'], abrupt: ABRUPT.has(mode) })
 /** An ending that takes longer than this hangs on something; without load it takes a tenth of a second. */
 const BOUND_MS = 20_000
 

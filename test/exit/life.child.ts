@@ -24,7 +24,7 @@ interface Scene {
 /** Two agents whose rails take `seconds` for what hang() posts. */
 async function scene(seconds: number, bytes = 1 << 20): Promise<Scene> {
   const rails = [{ name: 'slow0', ...(seconds === 0 ? {} : { bytesPerSecond: Math.round(bytes / seconds) }) }]
-  const seam = await openSeam({ sessionsPerPath: 1000, deadlineMs: 60_000 })
+  const seam = await openSeam({ profile: 'reference', sessionsPerPath: 1000, deadlineMs: 60_000 })
   const agents = [await seam.agent('a', { rails }), await seam.agent('b', { rails })] as const
   const kv = agents[0].allocate(bytes, { name: 'kv' })
   const slots = agents[1].allocate(bytes, { name: 'slots' })

@@ -70,8 +70,9 @@ describe('handoff()', () => {
     const error = await refusalOf(async () => await seam.handoff({ ...request, deadlineMs: 30 }))
     expect(error.code).toBe('KVSEAM_TIMEOUT')
     expect(active()).toBe(1)
-    const [path] = [...seam.paths].filter((each) => each.health.samples === 1)
-    expect(path!.health.dropFraction).toBe(1)
+    // Unless this process was stalled itself meanwhile: then it says nothing about the path.
+    const charged = error.facts['selfDelayed'] === true ? 0 : 1
+    expect([...seam.paths].filter((path) => path.health.dropFraction === 1)).toHaveLength(charged)
     faults.resume()
     await eventually('session given back', () => active() === 0)
   })
@@ -115,7 +116,7 @@ describe('handoff()', () => {
     ['no destination', { to: null }, 'KVSEAM_INVALID_ARGUMENT', 'to is null'],
     ['an unknown workload', { workload: 'bacth' }, 'KVSEAM_UNKNOWN_WORKLOAD', 'did you mean batch?'],
     ['a deadline of 0', { deadlineMs: 0 }, 'KVSEAM_OUT_OF_BOUNDS', 'deadlineMs is 0'],
-    ['a deadline of text', { deadlineMs: '5' }, 'KVSEAM_OUT_OF_BOUNDS', 'deadlineMs is "5"'],
+    ['a deadline of text', { deadlineMs: '5' }, 'KVSEAM_INVALID_ARGUMENT', 'deadlineMs is "5"'],
     ['a signal that is none', { signal: {} }, 'KVSEAM_INVALID_ARGUMENT', 'signal is Object'],
     ['an unknown way to verify', { verify: 'maybe' }, 'KVSEAM_INVALID_ARGUMENT', 'verify is "maybe"'],
     ['a digest that is none', { sourceDigest: -1 }, 'KVSEAM_OUT_OF_BOUNDS', 'sourceDigest is -1'],

@@ -216,7 +216,7 @@ describe('a transfer', () => {
   })
 
   it('charges what a backend reports to the side it blames', async () => {
-    const { seam, kv, slots } = await openPair()
+    const { seam, kv, slots } = await openPair({ profile: 'default' })
     using faults = seam.faults.arm('*.read=error(remote_disconnect)')
     const error = await refusalOf(
       async () =>

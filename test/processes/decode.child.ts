@@ -14,7 +14,8 @@ export type ToChild = { readonly kind: 'digest'; readonly bytes: number } | { re
 const [, , name, bytes, seconds] = process.argv
 const POOL_BYTES = Number(bytes)
 
-process.on('disconnect', () => process.exit(0))
+const orphaned = (): void => process.exit(0)
+process.on('disconnect', orphaned)
 const say = (message: FromChild): void => void process.send?.(message)
 
 const seam = await openSeam()
@@ -30,6 +31,7 @@ process.on('message', (message: ToChild) => {
     } else {
       await seam.close()
       say({ kind: 'closed' })
+      process.off('disconnect', orphaned)
       process.disconnect()
     }
   })()

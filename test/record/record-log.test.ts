@@ -58,7 +58,10 @@ describe('the record log of a seam', () => {
     const written = lines(recordLog)
     expect(written).toHaveLength(seam.records.written)
     expect(seam.records).toEqual({ file: recordLog, written: written.length, lost: 0 })
-    expect(written[0]).toMatchObject({ schema: 'kvseam.decision/1', req: { id: 'r-1' }, chosen: done.path.id })
+    expect(written.find((line) => line['schema'] === 'kvseam.decision/1')).toMatchObject({
+      req: { id: 'r-1' },
+      chosen: done.path.id,
+    })
     expect(written.filter((line) => line['schema'] === 'kvseam.decision/1')).toHaveLength(6)
     expect(written.filter((line) => line['schema'] === 'kvseam.transition/1').length).toBeGreaterThan(0)
     const numbers = written.map((line) => line['seq'] as number)
@@ -132,15 +135,16 @@ describe('a log whose disk is full for a while', () => {
     expect(lost).toBeGreaterThan(10)
     expect(lost).toBeLessThan(40)
     empty()
+    // Whether it is taken or not, it has the log look again.
     log.write({ i: 40 })
     await eventually('written again', () => fs.statSync(file).size > 10_000_000)
     log.write({ i: 41, padding: 'x'.repeat(10_000) })
     await log.close()
     const written = lines(file)
-    expect(log.lost).toBe(lost)
+    expect(log.lost).toBeGreaterThanOrEqual(lost)
     const gaps = written.filter((line) => line['schema'] === 'kvseam.gap/1')
-    expect(gaps.reduce((sum, gap) => sum + (gap['lost'] as number), 0)).toBe(lost)
-    expect(written.filter((line) => 'i' in line)).toHaveLength(42 - lost)
+    expect(gaps.reduce((sum, gap) => sum + (gap['lost'] as number), 0)).toBe(log.lost)
+    expect(written.filter((line) => 'i' in line)).toHaveLength(42 - log.lost)
     expect(written.at(-1)).toMatchObject({ i: 41 })
   })
 
@@ -151,7 +155,7 @@ describe('a log whose disk is full for a while', () => {
     await Promise.all([log.close(), log.close()])
     log.write({ i: 1 })
     await log.close()
-    expect(lines(file)).toEqual([{ i: 0 }])
+    expect(lines(file)).toEqual([{ i: 0, prevHash: null }])
     expect([log.written, log.lost]).toEqual([1, 0])
   })
 })

@@ -23,13 +23,13 @@ export function recordedRun(profile: Profile, seed: number, decisions: number): 
     label: () => 'mock',
     faulted: () => faulted,
     wanted: () => true,
-    write: (record: StreamRecord) => {
-      lines.push(chain.link(JSON.stringify(record)))
-      chain.wrote(lines.at(-1)!)
-    },
+    write: (record: StreamRecord) => lines.push(chain.link(JSON.stringify(record))),
   }
   const draws = streamOf(seed, 'recorded run')
   let drawn = 0
+  const seen = streamOf(seed, 'looks')
+  let looked = 0
+  const looks = { next: () => uint32At(seen, looked++) % 4 }
   const below = (most: number): number => uint32At(draws, drawn++) % most
   const policy = new RecordedPolicy(
     createPolicy(profile, settings, policyHash(profile, settings)),
@@ -60,21 +60,22 @@ export function recordedRun(profile: Profile, seed: number, decisions: number): 
     }
     const bytes = 1 + below(4_000_000)
     if (nowUs >= policy.nextTickUs()) policy.tick(nowUs, 'request')
-    const judged = policy.decide(
-      {
-        requestId: `r-${n}`,
-        workload: CLASSES[below(3)]!,
-        bytes,
-        deadlineUs: nowUs + 2000 + below(60_000),
-        candidates: [0, 1, 2, 3],
-        leaseUs: 3_000_000,
-        attempt: 0,
-        recomputeUs: below(4) === 0 ? 20_000 : null,
-        mayQueue: below(2) === 0,
-        seq: policy.nextSeq,
-      },
-      nowUs,
-    )
+    const request = {
+      requestId: `r-${n}`,
+      workload: CLASSES[below(3)]!,
+      bytes,
+      deadlineUs: nowUs + 2000 + below(60_000),
+      candidates: [0, 1, 2, 3],
+      leaseUs: 3_000_000,
+      attempt: 0,
+      recomputeUs: below(4) === 0 ? 20_000 : null,
+      mayQueue: below(2) === 0,
+      seq: policy.nextSeq,
+    }
+    // Looking leaves no trace, so a replay, which does not look, has to come to the same.
+    if (looks.next() === 0) policy.explain(request, nowUs)
+    if (looks.next() === 1) policy.snapshot(n % PATHS)
+    const judged = policy.decide(request, nowUs)
     const { leaseId, path, verdict } = judged.decision
     if (verdict === 'admitted') {
       policy.start(leaseId, nowUs)

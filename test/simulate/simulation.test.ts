@@ -25,6 +25,12 @@ describe('a run', () => {
     expect(go(new RoundRobin(), 'none', { seed: 2 }).digest).not.toBe(go(new RoundRobin(), 'none', { seed: 1 }).digest)
   })
 
+  it('is the same run on every machine and version of Node', () => {
+    // Worked out on Node 20, 22 and 24.
+    expect(go(new RoundRobin(), 'flap').digest).toBe(1044196481)
+    expect(go(new LeastBytes(), 'cross', { discipline: 'mixed' }).digest).toBe(530035334)
+  })
+
   it('accounts for every request once: on time, late, rejected or failed', () => {
     const { requests, onTime: punctual, failed, rejected, classes } = go(new RoundRobin(), 'stall')
     expect(classes.reduce((sum, each) => sum + each.requests, 0)).toBe(requests)

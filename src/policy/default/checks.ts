@@ -116,7 +116,10 @@ export function check(candidate: Candidate, demand: Demand, rules: Rules, starvi
   }
   // The only path there is amplifies nothing that could be avoided by leaving it.
   const amplifies = candidate.others > 0 && view.gfs >= FAE_FROM && candidate.fae > limits.fae
-  if (rules.fae && limits.tier === 'batch' && amplifies) fails |= FAILS.fae
+  if (rules.fae && limits.tier === 'batch' && amplifies) {
+    if (forbid) fails |= FAILS.fae
+    else level += 1
+  }
   if (state === 'restored' && rules.on('canary') && candidate.canaryRoom < 1) fails |= FAILS.canary
   candidate.level = level
   candidate.fails = fails

@@ -1,5 +1,5 @@
-// A sum that halves in a fixed time. It decays in whole steps of 1/64 half-life, so that how often it is read does not
-// change what it says.
+// A sum that halves in a fixed time. It decays in whole steps of 1/64 half-life, and reading it leaves no trace: products of the
+// table's factors are not exactly the table's factor of the sum, so a stored reading would change what the next one says.
 
 import { halved } from './fixed-point.js'
 
@@ -11,17 +11,26 @@ export class Decaying {
 
   /** @returns the sum as of `nowUs` */
   at(nowUs: number, halfLifeUs: number): number {
-    const stepUs = halfLifeUs / STEPS
-    const steps = Math.floor((nowUs - this.#atUs) / stepUs)
-    if (steps > 0) {
-      if (this.#value !== 0) this.#value *= halved(steps * stepUs, halfLifeUs)
-      this.#atUs += steps * stepUs
-    }
-    return this.#value
+    const decayUs = this.#decayUs(nowUs, halfLifeUs)
+    return decayUs > 0 && this.#value !== 0 ? this.#value * halved(decayUs, halfLifeUs) : this.#value
   }
 
   add(amount: number, nowUs: number, halfLifeUs: number): void {
-    this.#value = this.at(nowUs, halfLifeUs) + amount
+    this.settle(nowUs, halfLifeUs)
+    this.#value += amount
+  }
+
+  /** Writes the decay until `nowUs` down; before a change, never for a look. */
+  settle(nowUs: number, halfLifeUs: number): void {
+    const decayUs = this.#decayUs(nowUs, halfLifeUs)
+    this.#value = this.at(nowUs, halfLifeUs)
+    this.#atUs += decayUs
+  }
+
+  /** Whole steps since the last change. */
+  #decayUs(nowUs: number, halfLifeUs: number): number {
+    const stepUs = halfLifeUs / STEPS
+    return Math.max(0, Math.floor((nowUs - this.#atUs) / stepUs)) * stepUs
   }
 
   /** Time until `nowUs` does not count. */

@@ -86,13 +86,13 @@ function describe(decision: DefaultDecision, judgement: Judgement): DecisionDeta
   }
 }
 
-function reasonOf(decision: DefaultDecision, { candidates, chosen, demand, request, panic }: Judgement): string {
+function reasonOf(decision: DefaultDecision, { candidates, chosen, request, panic }: Judgement): string {
   const winner = candidates[chosen]
   switch (decision.verdict) {
     case 'admitted':
       return panic
         ? `every path is barred by its state; ${winner!.path.id} is the least bad`
-        : `${winner!.path.id} at level ${winner!.level}, ${winner!.p50Us} us expected of ${demand.remainingUs} us`
+        : `least predicted time at the lowest level that serves: ${winner!.path.id}`
     case 'queued':
       return 'a path would serve it, but none has capacity free now'
     case 'recompute_locally':

@@ -1,5 +1,5 @@
 // Memory of flapping, after route-flap damping (RFC 2439): every setback adds, time takes away, but only while fresh clean
-// evidence says that the path works; a path nobody looks at keeps its penalty. One setback alone can never suppress.
+// evidence says that the path works; a path nobody looks at keeps its penalty. The hold of a quarantine grows with it.
 
 import type { PolicySettings } from '../settings.js'
 import { Decaying } from './decaying.js'
@@ -9,20 +9,19 @@ export const PENALTY = { usable: 250, restricted: 500, quarantined: 1000, failed
 export class FlapPenalty {
   readonly #points = new Decaying()
   #cleanUs = Number.NEGATIVE_INFINITY
-  #suppressed = false
 
   /** A clean observation; decay is credited up to a quarter half-life after it. */
   clean(nowUs: number, settings: PolicySettings): void {
-    this.value(nowUs, settings)
+    this.#settle(nowUs, settings)
     if (nowUs > this.#creditUs(settings)) this.#points.skip(nowUs)
     this.#cleanUs = nowUs
   }
 
   add(points: number, nowUs: number, settings: PolicySettings): void {
+    this.#settle(nowUs, settings)
     const before = this.value(nowUs, settings)
     if (before === 0) this.#points.skip(nowUs)
     this.#points.set(Math.min(settings.penaltyMost, before + points))
-    if (before + points >= settings.penaltySuppress) this.#suppressed = true
   }
 
   /** Whole points as of now. */
@@ -31,10 +30,8 @@ export class FlapPenalty {
     return Math.floor(this.#points.at(creditedUs, settings.penaltyHalfLifeMs * 1000))
   }
 
-  /** From `penaltySuppress` until below `penaltyReuse`. */
-  suppressed(nowUs: number, settings: PolicySettings): boolean {
-    if (this.#suppressed && this.value(nowUs, settings) < settings.penaltyReuse) this.#suppressed = false
-    return this.#suppressed
+  #settle(nowUs: number, settings: PolicySettings): void {
+    this.#points.settle(Math.min(nowUs, this.#creditUs(settings)), settings.penaltyHalfLifeMs * 1000)
   }
 
   #creditUs(settings: PolicySettings): number {

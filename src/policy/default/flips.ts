@@ -13,7 +13,7 @@ export function flipsOf(verdict: Verdict, judgement: Judgement): readonly Flip[]
 }
 
 /** Least remaining time whose budget is at least `neededUs`. */
-export function remainingFor(neededUs: number, margin: number): number {
+function remainingFor(neededUs: number, margin: number): number {
   let remainingUs = Math.ceil(neededUs / (1 - margin))
   while (Math.floor(remainingUs * (1 - margin)) < neededUs) remainingUs++
   return remainingUs

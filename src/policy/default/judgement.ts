@@ -6,7 +6,7 @@ import type { ClassLimits } from './class-limits.js'
 import { ONE } from './fixed-point.js'
 import type { PathRecord, PathView } from './path.js'
 import { CANARY_IN_FLIGHT } from './path-machine.js'
-import type { Share } from './pool.js'
+import type { Pool, Share } from './pool.js'
 import type { Rules } from './rules.js'
 import { failureAmplification, propagationRisk, SEVERITY } from './scores.js'
 import { costOf, type Selection } from './selection.js'
@@ -50,6 +50,9 @@ export function judge(
   let healthy = 0
   let utilised = 0
   let idealUs = Number.POSITIVE_INFINITY
+  // Candidates of one pool stand together, and what is open there is the same for all of them.
+  let pool: Pool | null = null
+  let openSessions = 1
   const memoryUs = rules.settings.demandMemoryMs * 1000
   for (let i = 0; i < count; i++) {
     const path = paths[request.candidates[i]!]!
@@ -65,7 +68,11 @@ export function judge(
       healthy++
       utilised += view.utilisation
     }
-    candidates[i] = figures(path, view, request, limits, shares, share, nowUs, memoryUs, rules)
+    if (rules.reservations && path.pool !== pool) {
+      pool = path.pool
+      openSessions = pool.open(share, shares, nowUs, memoryUs)
+    }
+    candidates[i] = figures(path, view, request, limits, openSessions, nowUs, rules)
   }
   const remainingUs =
     request.deadlineUs !== null
@@ -101,10 +108,8 @@ function figures(
   view: PathView,
   request: PolicyRequest,
   limits: ClassLimits,
-  shares: readonly Share[],
-  share: number,
+  openSessions: number,
   nowUs: number,
-  memoryUs: number,
   rules: Rules,
 ): Candidate {
   const { bytes } = request
@@ -115,7 +120,7 @@ function figures(
     sessions: path.sessions,
     reservedBytes: path.reservedBytes,
     inFlightBytes: path.load.inFlightBytes,
-    openSessions: rules.reservations ? path.pool.open(share, shares, nowUs, memoryUs) : 1,
+    openSessions,
     aheadBytes,
     dispatchWaitUs: request.mayQueue ? dispatchWaitUs(path, view, nowUs, rules) : 0,
     aheadUs: Math.round((view.usPerByte * aheadBytes * view.expected) / ONE),

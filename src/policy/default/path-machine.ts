@@ -10,9 +10,9 @@
 //   any                 quarantined         failures in a row, corrupt bytes, link down, a transfer hangs and a probe fails
 //   candidate           degraded_restricted three clean probes
 //   candidate           quarantined         two bad probes, or not cleared in time
-//   quarantined         restored(0)         hold over and enough clean probes in a row, not damped
+//   quarantined         restored(0)         hold over and enough clean probes in a row
 //   restored(s)         restored(s+1)       {3, 6, 10}[s] clean payloads and canaryDwellMs x 2^flaps
-//   restored(2)         healthy             stage passed and not damped
+//   restored(2)         healthy             stage passed
 //   restored            quarantined         more than a third fails; after a quarantine also slow payload (one at stage 0, else two)
 //   restored            degraded_usable     level >= 1 at stage >= 1
 //   degraded_restricted degraded_usable     below its lower threshold for downTicks, on samples, or on two clean probes
@@ -226,9 +226,7 @@ export class PathMachine {
       case 'degraded_restricted': {
         const restricted = path.state === 'degraded_restricted'
         path.downTicks = path.level < (restricted ? 2 : 1) ? path.downTicks + 1 : 0
-        // A damped path is believed on payload alone: probes are what a flapping path passes.
-        const damped = this.#damped(path, nowUs)
-        const proven = enough || (path.cleanProbes >= 2 && !damped)
+        const proven = enough || path.cleanProbes >= 2
         if (path.downTicks < settings.downTicks || !proven) return
         if (restricted) this.#move(path, 'degraded_usable', 'gfs_lowered', figures, nowUs, out)
         else {
@@ -258,10 +256,9 @@ export class PathMachine {
       path.dirty = true
       return
     }
-    if (this.#damped(path, nowUs)) return
     path.stage = 0
     path.quarantine = null
-    if (this.#penaltyOf(path, nowUs) < settings.penaltyReuse) path.flaps = 0
+    if (this.#penaltyOf(path, nowUs) < PENALTY.quarantined) path.flaps = 0
     this.#move(path, 'healthy', 'canary_passed', figures, nowUs, out)
   }
 
@@ -274,7 +271,6 @@ export class PathMachine {
   #restore(path: PathRecord, nowUs: number, out: Transition[]): void {
     if (nowUs < path.holdUntilUs) return
     const penalty = this.#penaltyOf(path, nowUs)
-    if (this.rules.on('damping') && penalty >= this.rules.settings.penaltySuppress) return
     path.forgetWindow()
     path.failuresInARow = 0
     path.canaryArrived = 0
@@ -328,10 +324,6 @@ export class PathMachine {
 
   #penaltyOf(path: PathRecord, nowUs: number): number {
     return path.penalty.value(nowUs, this.rules.settings)
-  }
-
-  #damped(path: PathRecord, nowUs: number): boolean {
-    return this.rules.on('damping') && path.penalty.suppressed(nowUs, this.rules.settings)
   }
 
   /** Members of an element that is suspected already do not pay for its failure again. */

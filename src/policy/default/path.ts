@@ -185,14 +185,12 @@ export class PathRecord {
     const common = rules.commonMode ? this.peers.common : ONE
     const gfs = grayFailureScore({
       s50: q.s50,
-      s90: q.s90,
       s99: q.s99,
       common,
       ok,
       failed,
       stalled,
       tail: rules.tail,
-      jitter: rules.jitter,
     })
     const weight = this.evidence.at(nowUs, rules.confidenceHalfLifeUs)
     const prior = common > ONE ? common : weight === 0 ? UNKNOWN_SLOWDOWN : ONE

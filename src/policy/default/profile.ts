@@ -198,6 +198,7 @@ class DefaultPolicy implements Policy {
   snapshot(index: number): PathSnapshot {
     const path = this.#path(index)
     const view = path.view(this.#nowUs, this.#rules)
+    // A snapshot has no request, so its times are those of 1 MiB on the idle path.
     const bytes = 1 << 20
     return {
       id: path.id,

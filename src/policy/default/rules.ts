@@ -18,7 +18,6 @@ export class Rules {
   readonly fifoBound: boolean
   readonly commonMode: boolean
   readonly tail: boolean
-  readonly jitter: boolean
   readonly stall: boolean
   readonly prediction: boolean
   readonly discipline: boolean
@@ -40,7 +39,6 @@ export class Rules {
     this.fifoBound = this.on('fifo-bound')
     this.commonMode = this.on('common-mode')
     this.tail = this.on('gfs-tail')
-    this.jitter = this.on('gfs-jitter')
     this.stall = this.on('stall')
     this.prediction = this.on('prediction')
     this.discipline = this.on('discipline')

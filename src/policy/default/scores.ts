@@ -1,6 +1,6 @@
 // The three scores of a path. Each grows with every metric that gets worse, is finite, and lies in its range for any input.
-//   GFS = 1 - (1 - .9 med)(1 - .5 tail)(1 - .3 jit)(1 - err)(1 - stall)     noisy-OR: no signal can dilute another
-//     med = clamp(log2(S50/C) / 3)   tail = clamp(log2(S99/C) / 5)   jit = clamp((S90 - C) / 4C)
+//   GFS = 1 - (1 - .9 med)(1 - .5 tail)(1 - err)(1 - stall)     noisy-OR: no signal can dilute another
+//     med = clamp(log2(S50/C) / 3)   tail = clamp(log2(S99/C) / 5)
 //     err = clamp(f / .10) clamp(failures / 2), f = failures / all in the window
 //     stall = clamp(log2(S of the oldest in flight / max(S99, 4)) / 3)
 //   PRS = exposure x criticality x dependence x severity, exposure = 1 / (1 + alternates with room)
@@ -11,7 +11,6 @@ import { log2Of, ONE } from './fixed-point.js'
 
 export interface GrayFailureInput {
   readonly s50: number
-  readonly s90: number
   readonly s99: number
   /** Common slowdown of the class, at least ONE. */
   readonly common: number
@@ -20,7 +19,6 @@ export interface GrayFailureInput {
   /** Slowdown so far of the oldest transfer in flight; 0 when none counts. */
   readonly stalled: number
   readonly tail: boolean
-  readonly jitter: boolean
 }
 
 function clamp(value: number): number {
@@ -32,24 +30,21 @@ function excess(slowdown: number, common: number): number {
   return slowdown <= common ? 0 : (log2Of(slowdown) - log2Of(common)) / 256
 }
 
-export function errorScore(ok: number, failed: number): number {
+function errorScore(ok: number, failed: number): number {
   return failed === 0 ? 0 : clamp(failed / (ok + failed) / 0.1) * clamp(failed / 2)
 }
 
-export function stallScore(stalled: number, s99: number): number {
+function stallScore(stalled: number, s99: number): number {
   return clamp(excess(stalled, Math.max(s99, 4 * ONE)) / 3)
 }
 
 export function grayFailureScore(input: GrayFailureInput): number {
-  // Spread is taken from the common level, not from S50: otherwise a path whose median gets worse would score better.
-  const { s50, s90, s99, common } = input
+  const { s50, s99, common } = input
   const median = clamp(excess(s50, common) / 3)
   const tail = input.tail ? clamp(excess(s99, common) / 5) : 0
-  const jitter = input.jitter ? clamp((s90 - common) / (4 * common)) : 0
   const calm =
     (1 - 0.9 * median) *
     (1 - 0.5 * tail) *
-    (1 - 0.3 * jitter) *
     (1 - errorScore(input.ok, input.failed)) *
     (1 - stallScore(input.stalled, s99))
   return Math.round((1 - calm) * 10_000) / 10_000

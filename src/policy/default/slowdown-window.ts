@@ -64,7 +64,13 @@ export class SlowdownWindow {
   advance(nowUs: number, spanUs: number): boolean {
     const current = Math.floor((nowUs * SUB_WINDOWS) / spanUs)
     const passed = Math.min(current - this.#subWindow, SUB_WINDOWS)
-    if (passed <= 0) return false
+    if (passed === 0) return false
+    if (passed < 0) {
+      // Time does not go back, so the span has grown: what was counted in other sub-windows cannot be told apart now.
+      this.clear()
+      this.#subWindow = current
+      return true
+    }
     const first = this.#subWindow
     this.#subWindow = current
     if (this.empty) return false

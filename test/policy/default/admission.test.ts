@@ -62,7 +62,7 @@ test('the deadline that the record says would flip it does flip it, and one micr
 test('strict work avoids a degraded path while a healthy one can serve, and takes it when none can', () => {
   const story = new Story(paths(4))
   for (let i = 0; i < 4; i++) story.prove(i)
-  story.pass(2000, () => story.observe(0, { totalUs: 40_000 }))
+  story.pass(6000, () => story.observe(0, { totalUs: 60_000 }))
   expect(story.state(0)).toMatch(/^degraded/)
   const deadlineUs = story.nowUs + 1_000_000
   expect(story.decide([0, 1], { workload: WORKLOADS.release, deadlineUs }).path).toBe(1)
@@ -72,9 +72,9 @@ test('strict work avoids a degraded path while a healthy one can serve, and take
 
 test('isolate never gives strict work to a degraded path, but lets a fresh system carry its first transfer', () => {
   const story = new Story(paths(4), {}, 'isolate')
-  expect(story.decide([0], { workload: WORKLOADS.release }).verdict).toBe('admitted')
+  expect(story.transfer([0], 1, { workload: WORKLOADS.release }).verdict).toBe('admitted')
   for (let i = 0; i < 4; i++) story.prove(i)
-  story.pass(2000, () => story.observe(0, { totalUs: 40_000 }))
+  story.pass(6000, () => story.observe(0, { totalUs: 60_000 }))
   const refused = story.decide([0], { workload: WORKLOADS.release, deadlineUs: story.nowUs + 60_000_000 })
   expect(refused).toMatchObject({ verdict: 'rejected', outcome: 'rejected_state' })
 })
@@ -209,4 +209,14 @@ test('new settings hold from the next call on, states and leases stay, and the h
   story.observe(0, { outcome: 'transport' })
   expect(story.state(0)).toBe('quarantined')
   expect(policy.release(held.leaseId, story.nowUs)).toBe(true)
+})
+
+test('a window that grows by a reload starts anew and goes on forgetting', () => {
+  const story = new Story(paths(1)).prove(0)
+  story.pass(20_000, () => story.observe(0))
+  story.policy.configure({ ...story.settings, windowMs: 40_000 }, 'longer')
+  story.pass(1000, () => story.observe(0))
+  expect(story.policy.snapshot(0).samples).toBeLessThanOrEqual(5)
+  story.pass(41_000)
+  expect(story.policy.snapshot(0).samples).toBe(0)
 })

@@ -15,15 +15,15 @@ import { MIB, paths, Story } from './streams.js'
 const slowdown = fc.integer({ min: 0, max: MOST_SLOWDOWN })
 const input: fc.Arbitrary<GrayFailureInput> = fc
   .record({
-    quantiles: fc.tuple(slowdown, slowdown, slowdown),
+    quantiles: fc.tuple(slowdown, slowdown),
     common: fc.integer({ min: ONE, max: 4 * ONE }),
     ok: fc.nat({ max: 1000 }),
     failed: fc.nat({ max: 1000 }),
     stalled: slowdown,
   })
   .map(({ quantiles, ...rest }) => {
-    const [s50, s90, s99] = quantiles.toSorted((a, b) => a - b) as [number, number, number]
-    return { ...rest, s50, s90, s99, tail: true, jitter: true }
+    const [s50, s99] = quantiles.toSorted((a, b) => a - b) as [number, number]
+    return { ...rest, s50, s99, tail: true }
   })
 
 test('the gray failure score lies in 0..1 for any input, also without a sample', () => {
@@ -34,21 +34,21 @@ test('the gray failure score lies in 0..1 for any input, also without a sample',
       expect(gfs).toBeLessThanOrEqual(1)
     }),
   )
-  const none = { s50: 0, s90: 0, s99: 0, common: ONE, ok: 0, failed: 0, stalled: 0, tail: true, jitter: true }
+  const none = { s50: 0, s99: 0, common: ONE, ok: 0, failed: 0, stalled: 0, tail: true }
   expect(grayFailureScore(none)).toBe(0)
 })
 
 test('total loss alone is certain failure, and so is eight times idle speed lost at the median', () => {
-  const none = { s50: ONE, s90: ONE, s99: ONE, common: ONE, ok: 0, failed: 0, stalled: 0, tail: true, jitter: true }
+  const none = { s50: ONE, s99: ONE, common: ONE, ok: 0, failed: 0, stalled: 0, tail: true }
   expect(grayFailureScore({ ...none, failed: 5 })).toBe(1)
-  expect(grayFailureScore({ ...none, s50: 8 * ONE, s90: 8 * ONE, s99: 8 * ONE })).toBeGreaterThan(0.9)
+  expect(grayFailureScore({ ...none, s50: 8 * ONE, s99: 8 * ONE })).toBeGreaterThan(0.9)
 })
 
 test('worsening any one metric never lowers the gray failure score', () => {
   fc.assert(
     fc.property(
       input,
-      fc.constantFrom('s50', 's90', 's99', 'failed', 'stalled'),
+      fc.constantFrom('s50', 's99', 'failed', 'stalled'),
       fc.nat({ max: 5000 }),
       (each, metric, by) => {
         const worse = { ...each, [metric]: Math.min(MOST_SLOWDOWN, each[metric] + by) }
@@ -95,7 +95,8 @@ function slowAndBusy(ablate: readonly ('fae' | 'prs' | 'prediction')[]): Story {
   return story
 }
 
-test('FAE refuses more tolerant work on a degraded path whose load the others could not take', () => {
+test('FAE makes a degraded path whose load the others could not take less welcome to tolerant work', () => {
+  const levels: number[] = []
   for (const on of [true, false]) {
     const story = slowAndBusy(on ? [] : ['fae'])
     for (let i = 0; i < 70; i++) {
@@ -104,9 +105,11 @@ test('FAE refuses more tolerant work on a degraded path whose load the others co
     story.pass(250)
     const decision = story.decide([0, 1], { workload: WORKLOADS.batch, deadlineUs: story.nowUs + 600_000_000 })
     const [degraded] = decision.detail().candidates
-    expect(degraded!.admissible).toBe(!on)
-    expect(degraded!.failed).toMatchObject(on ? [{ rule: 'fae', limit: 2 }] : [])
+    expect(degraded!.fae).toBeGreaterThan(2)
+    expect(degraded!.admissible).toBe(true)
+    levels.push(degraded!.model!.level)
   }
+  expect(levels[0]).toBe(levels[1]! + 1)
 })
 
 test('FAE does not forbid the only path there is', () => {

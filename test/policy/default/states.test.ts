@@ -159,3 +159,18 @@ test('without probes a quarantine ends in a canary when its hold is over', () =>
   story.pass(4000)
   expect(story.state(0)).toBe('restored')
 })
+
+test('soft evidence takes no second path of two out of service, unless the guard is switched off', () => {
+  for (const ablate of [[], ['do-no-harm']] as const) {
+    const story = new Story(paths(2), { ablate: [...ablate] })
+    story.prove(0).prove(1)
+    for (let i = 0; i < 3; i++) story.observe(0, { outcome: 'transport' })
+    story.pass(11_000, () => {
+      story.observe(1)
+      story.observe(1, { outcome: 'transport' })
+    })
+    const candidates = story.transitions.filter((each) => each.path === 1 && each.to === 'quarantine_candidate')
+    expect(candidates.length > 0).toBe(ablate.length > 0)
+    if (ablate.length === 0) expect(story.state(1)).toBe('degraded_restricted')
+  }
+})

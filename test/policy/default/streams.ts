@@ -66,7 +66,7 @@ export function request(candidates: readonly number[], changes: Partial<PolicyRe
   }
 }
 
-export function settings(changes: Partial<PolicySettings>): PolicySettings {
+function settings(changes: Partial<PolicySettings>): PolicySettings {
   return { ...DEFAULT_SETTINGS, ...changes }
 }
 
