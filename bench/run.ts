@@ -13,10 +13,11 @@ import { completions } from './scenarios/completions.js'
 import { decisions } from './scenarios/decisions.js'
 import { descriptors } from './scenarios/descriptors.js'
 import { eventLoop } from './scenarios/event-loop.js'
+import { faults } from './scenarios/faults.js'
 import { gate } from './scenarios/gate.js'
 import { leaks } from './scenarios/leaks.js'
 
-const SCENARIOS: readonly Scenario[] = [gate, completions, bandwidth, descriptors, decisions, eventLoop, leaks]
+const SCENARIOS: readonly Scenario[] = [gate, completions, bandwidth, descriptors, decisions, eventLoop, faults, leaks]
 
 /** Far above what a scenario takes on a busy machine. */
 const SCENARIO_LIMIT_MS = 600_000

@@ -91,7 +91,7 @@ describe('a peer process', () => {
       '*.load=kill',
       '*.connect=kill',
       '*.register=kill{skip=1}',
-      '*.poll=kill{skip=40}',
+      '*.poll=kill{skip=8}',
       '*.write=kill',
       '*.write=lose;*.cancel=kill',
     ]
