@@ -60,7 +60,10 @@ export function patienceMs({ predictedUs }: Admitted, untilMs: number): number {
 
 function notAdmissible({ outcome, record }: Rejected): SeamError {
   const { class: workload } = record.req
-  const reasons = record.candidates.map((candidate) => `${candidate.path}: ${candidate.reason}`).join('; ')
+  // A request may be refused as a whole, such as a retry beyond the budget: then no candidate says why.
+  const reasons = record.candidates.some((candidate) => candidate.admissible)
+    ? record.reason
+    : record.candidates.map((candidate) => `${candidate.path}: ${candidate.reason}`).join('; ')
   const text =
     outcome === 'recompute_locally'
       ? `computing the blocks again at the destination is faster for this ${workload} transfer`

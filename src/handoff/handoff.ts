@@ -131,15 +131,23 @@ export async function handoff(
     request.signal?.throwIfAborted()
     let exclude = request.exclude ?? NONE
     let failedOver = NONE
+    let broken: unknown
     for (let attempt = 0; ; attempt++) {
-      const answer = admission(orchestrator, request, journey, exclude, attempt)
-      const decision = answer instanceof Promise ? await answer : answer
+      let decision: Admitted
+      try {
+        const answer = admission(orchestrator, request, journey, exclude, attempt)
+        decision = answer instanceof Promise ? await answer : answer
+      } catch (error) {
+        // What broke the first path says more than that no other may take over.
+        throw attempt === 0 || request.signal?.aborted === true ? error : broken
+      }
       const { path } = decision
       const another = attempt < failovers && orchestrator.hasAlternate(path, exclude)
       const untilMs = another ? patienceMs(decision, journey.untilMs) : journey.untilMs
       const leg = await travel(orchestrator, decision, journey, attempt, untilMs)
       if (request.onQuiesced !== undefined) quiet = Promise.all([quiet, leg.quiesced])
       if (leg.error === undefined) return new Arrival(decision, journey, leg, failedOver)
+      broken = leg.error
       if (!another || !(await mayGoOn(request, journey, leg))) throw wasAborted(request.signal, leg.error)
       exclude = [...exclude, path.id]
       failedOver = [...failedOver, path.id]
