@@ -6,14 +6,14 @@ import { DISCIPLINES } from '../../src/simulate/link.js'
 import { type Cell, type EvaluationOptions, evaluate, meanOf, onTimePercent } from './evaluation.js'
 import { numberText } from './tables.js'
 
-export const HARM_LOADS: readonly number[] = [0.3, 0.5, 0.7, 0.9]
+const HARM_LOADS: readonly number[] = [0.3, 0.5, 0.7, 0.9]
 /** What the policy is told of the rate over the true one; null: nothing. */
-export const HARM_NOMINALS: readonly (number | null)[] = [0.7, 1, 1.3, null]
+const HARM_NOMINALS: readonly (number | null)[] = [0.7, 1, 1.3, null]
 /**
  * Giving up at the deadline turns mere load into timeouts, the hardest thing not to blame on a path; sending at once
  * piles transfers up on it.
  */
-export const HARM_WAYS: readonly { readonly name: string; readonly patience: number; readonly mayQueue: boolean }[] = [
+const HARM_WAYS: readonly { readonly name: string; readonly patience: number; readonly mayQueue: boolean }[] = [
   { name: 'queued, patient', patience: 4, mayQueue: true },
   { name: 'queued, deadline', patience: 1, mayQueue: true },
   { name: 'at once, patient', patience: 4, mayQueue: false },

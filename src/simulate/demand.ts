@@ -22,7 +22,7 @@ export const DEMAND_CLASSES: readonly DemandClass[] = [
   { workload: WORKLOADS.batch, share: 0.4, deadlineFactor: 10 },
 ]
 
-export const DEADLINE_BASE_US = 20_000
+const DEADLINE_BASE_US = 20_000
 
 export interface DemandOptions {
   readonly trace: readonly TraceRequest[]

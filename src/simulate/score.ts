@@ -9,7 +9,7 @@ import { PATH_BYTES_PER_US, PATHS, START_US } from './scenario.js'
 /** A quarantine this long after the fault is still the fault's: the longest hold of the default profile, and a minute of proof. */
 const BLAME_GRACE_US = 120_000_000
 
-export interface ClassScore {
+interface ClassScore {
   readonly requests: number
   /** Served, whole and right, by the deadline. */
   readonly onTime: number
