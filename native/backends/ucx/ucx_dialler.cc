@@ -136,7 +136,10 @@ void Dialler::take(const Inbound& message, int64_t nowNs) {
   line->heardNs = nowNs;
   switch (header.kind) {
     case MessageKind::kWelcome:
-      if (line->state == Line::State::kDialling) welcomed(line, header, payload);
+      if (line->state == Line::State::kDialling && line->guest == 0) welcomed(line, header, payload);
+      break;
+    case MessageKind::kReady:
+      if (line->state == Line::State::kDialling && line->data != nullptr) line->state = Line::State::kUp;
       break;
     case MessageKind::kArrived:
       carrier_->arrived(header.from, header.number, header.value);
@@ -168,12 +171,22 @@ void Dialler::welcomed(Line* line, const MessageHeader& header, const std::strin
   std::sort(welcome.offered.begin(), welcome.offered.end());
   if (welcome.newest >= peer.welcome.newest) peer.welcome = std::move(welcome);
   line->guest = header.number;
-  line->state = Line::State::kUp;
-  carrier_->open(line);  // now, not with the first transfer: setting it up takes as long as this handshake
-  const std::lock_guard<std::mutex> lock(memoryMutex_);
-  for (PeerMemory* const memory : memories_) {
-    if (memory->owner == peer.incarnation && gone(peer, *memory)) memory->withdrawn = true;
+  {
+    const std::lock_guard<std::mutex> lock(memoryMutex_);
+    for (PeerMemory* const memory : memories_) {
+      if (memory->owner == peer.incarnation && gone(peer, *memory)) memory->withdrawn = true;
+    }
   }
+  // Only when both ends have spoken over it is UCX done with setting it up; a process that loses its peer before may
+  // abort.
+  if (!carrier_->open(line)) return;
+  MessageHeader ready;
+  ready.kind = MessageKind::kReady;
+  ready.from = incarnation_;
+  ready.to = peer.incarnation;
+  ready.line = line->guest;
+  const Status status = line->data->endpoint->send(encode(ready, {}));
+  if (!status.ok()) line->broken = status;
 }
 
 /** The peer said so, or had it no longer when we met. Asking for it could crash the peer. */

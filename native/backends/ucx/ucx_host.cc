@@ -26,6 +26,9 @@ void Host::take(Worker* worker, const Inbound& message, int64_t nowNs) {
     case MessageKind::kSync:
       wantsToKnow(&guest, header, std::move(payload));
       break;
+    case MessageKind::kReady:
+      if (openData(&guest)) say(&guest, MessageKind::kReady, 0, {}, 0, guest.data.get());
+      break;
     case MessageKind::kRead:
       read(header.line, &guest, payload);
       break;
@@ -223,7 +226,8 @@ void Host::welcome(Worker* worker, const MessageHeader& header, const std::strin
   say(&kept, MessageKind::kWelcome, number, regions_->offered().write());
 }
 
-void Host::say(Guest* guest, MessageKind kind, uint64_t number, const std::string& payload, uint64_t value) {
+void Host::say(Guest* guest, MessageKind kind, uint64_t number, const std::string& payload, uint64_t value,
+               Endpoint* over) {
   MessageHeader header;
   header.kind = kind;
   header.from = incarnation_;
@@ -232,7 +236,7 @@ void Host::say(Guest* guest, MessageKind kind, uint64_t number, const std::strin
   header.number = number;
   header.value = value;
   // A connection that cannot send is broken, and tick() finds that.
-  [[maybe_unused]] const Status status = guest->back->send(encode(header, payload));
+  [[maybe_unused]] const Status status = (over == nullptr ? guest->back.get() : over)->send(encode(header, payload));
 }
 
 void Host::tellRevoked() {

@@ -77,7 +77,9 @@ class Host final : public ByteSink {
     std::set<uint64_t> owed;  // regions it has not answered for
   };
   void welcome(Worker* worker, const MessageHeader& header, const std::string& payload, uint32_t rail, int64_t nowNs);
-  void say(Guest* guest, MessageKind kind, uint64_t number, const std::string& payload = {}, uint64_t value = 0);
+  /** `over`: another connection than the one for words. */
+  void say(Guest* guest, MessageKind kind, uint64_t number, const std::string& payload = {}, uint64_t value = 0,
+           Endpoint* over = nullptr);
   struct Sending;
   void wantsToKnow(Guest* guest, const MessageHeader& header, std::string payload);
   void answerIfAll(Guest* guest, uint64_t number);

@@ -23,6 +23,7 @@ enum class MessageKind : uint16_t {
   kBye = 11,     // both: the agent closes
   kRead = 12,    // dialler: payload ReadItems; each is answered with its bytes, or with
   kUnread = 13,  // server: number = request, value = code
+  kReady = 14,   // both, over the connection for the bytes: it carries now
 };
 
 struct MessageHeader {
