@@ -21,13 +21,19 @@ for (const line of readFileSync(process.argv[2], 'utf8').split('\n')) {
     note(`${where}|${size}|ours ${run.mode}, caller`, run.callerNs)
   }
 }
-console.log('transport | blocks x bytes | what | median us | GB/s | runs | native put,get over it')
+console.log(
+  'transport | blocks x bytes | what | median us | best us | GB/s | runs | native put, get over it | the same of the best',
+)
 for (const [key, medians] of [...rows].sort(([a], [b]) => a.localeCompare(b))) {
   const [where, size, what] = key.split('|')
   const [blocks, , bytes] = size.split(' ')
   const ns = median(medians)
   const peer = rows.get(`${where}|${size}|native ${what.includes('pull') ? 'get' : 'put'}`)
-  const ratio = what.startsWith('ours') && peer !== undefined ? (median(peer) / ns).toFixed(2) : ''
+  const best = Math.min(...medians)
+  const ours = what.startsWith('ours') && peer !== undefined
+  const ratio = ours ? `${(median(peer) / ns).toFixed(2)} | ${(Math.min(...peer) / best).toFixed(2)}` : ' | '
   const rate = ((Number(blocks) * Number(bytes)) / ns).toFixed(2)
-  console.log(`${where} | ${size} | ${what} | ${(ns / 1e3).toFixed(1)} | ${rate} | ${medians.length} | ${ratio}`)
+  console.log(
+    `${where} | ${size} | ${what} | ${(ns / 1e3).toFixed(1)} | ${(best / 1e3).toFixed(1)} | ${rate} | ${medians.length} | ${ratio}`,
+  )
 }

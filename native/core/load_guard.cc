@@ -22,19 +22,19 @@ struct Variable {
 
 // Unset ones only: what the user set is meant.
 constexpr Variable kVariables[] = {
-    {"UCX_ERROR_SIGNALS", ""},             // no handlers for SEGV, BUS, FPE, ILL
-    {"UCX_HANDLE_ERRORS", "none"},         // nor a debugger or backtrace in their place
-    {"UCX_MEM_MMAP_HOOK_MODE", "none"},    // no patching of libc: about 1 % of exits crashed with it
-    {"UCX_LOG_FILE", "stderr"},            // standard output belongs to the program
-    {"UCX_LOG_LEVEL", "fatal"},            // what UCX reports comes back as a status
+    {"UCX_ERROR_SIGNALS", ""},           // no handlers for SEGV, BUS, FPE, ILL
+    {"UCX_HANDLE_ERRORS", "none"},       // nor a debugger or backtrace in their place
+    {"UCX_MEM_MMAP_HOOK_MODE", "none"},  // no patching of libc: about 1 % of exits crashed with it
+    {"UCX_LOG_FILE", "stderr"},          // standard output belongs to the program
+    {"UCX_LOG_LEVEL", "fatal"},          // what UCX reports comes back as a status
     {"UCX_WARN_UNUSED_ENV_VARS", "n"},
-    {"UCX_TCP_TX_SEG_SIZE", "64k"},        // 8 KiB halve the throughput of 1.13
+    {"UCX_TCP_TX_SEG_SIZE", "64k"},  // 8 KiB halve the throughput of 1.13
     {"UCX_TCP_RX_SEG_SIZE", "64k"},
-    {"UCX_POSIX_ERROR_HANDLING", "y"},     // without it shared memory has no endpoints that can be closed by force
+    {"UCX_POSIX_ERROR_HANDLING", "y"},  // without it shared memory has no endpoints that can be closed by force
     {"UCX_SYSV_ERROR_HANDLING", "y"},
-    {"IPATH_NO_BACKTRACE", "1"},           // psm takes SEGV, BUS, ILL, ABRT, INT and TERM
+    {"IPATH_NO_BACKTRACE", "1"},  // psm takes SEGV, BUS, ILL, ABRT, INT and TERM
     {"HFI_NO_BACKTRACE", "1"},
-    {"FI_MR_CACHE_MONITOR", "disabled"},   // libfabric's own patching of libc
+    {"FI_MR_CACHE_MONITOR", "disabled"},  // libfabric's own patching of libc
 };
 
 std::mutex& reportsMutex() {
@@ -68,7 +68,7 @@ SignalGuard::SignalGuard(std::string backend) : backend_(std::move(backend)) {
 
 SignalGuard::~SignalGuard() {
   for (int number = 1; number < NSIG; ++number) {
-    struct sigaction now {};
+    struct sigaction now{};
     if (!known_[number] || sigaction(number, nullptr, &now) != 0 || sameHandler(before_[number], now)) continue;
     sigaction(number, &before_[number], nullptr);
     const std::lock_guard<std::mutex> lock(reportsMutex());
@@ -105,11 +105,14 @@ std::vector<std::string> twinLibraries() {
         if (info->dlpi_name == nullptr || info->dlpi_name[0] == '\0') return 0;
         const std::string stem = stemOf(info->dlpi_name);
         static constexpr const char* kTransports[] = {"libucp", "libuct", "libucs", "libfabric", "libnixl"};
-        const bool transport = std::any_of(std::begin(kTransports), std::end(kTransports), [&](const char* name) { return stem == name; });
-        struct stat file {};
+        const bool transport =
+            std::any_of(std::begin(kTransports), std::end(kTransports), [&](const char* name) { return stem == name; });
+        struct stat file{};
         if (!transport || stat(info->dlpi_name, &file) != 0) return 0;
         std::vector<Loaded>& copies = (*static_cast<std::map<std::string, std::vector<Loaded>>*>(out))[stem];
-        const bool known = std::any_of(copies.begin(), copies.end(), [&](const Loaded& copy) { return copy.inode == file.st_ino && copy.device == file.st_dev; });
+        const bool known = std::any_of(copies.begin(), copies.end(), [&](const Loaded& copy) {
+          return copy.inode == file.st_ino && copy.device == file.st_dev;
+        });
         if (!known) copies.push_back({info->dlpi_name, file.st_ino, file.st_dev});
         return 0;
       },

@@ -1,5 +1,6 @@
 // Keeps a transport library from hurting its host process when it is loaded. UCX and libfabric's psm replace signal
-// handlers (a WebAssembly trap or SIGTERM then kills Node), and UCX's memory hooks patch libc under other threads' feet.
+// handlers (a WebAssembly trap or SIGTERM then kills Node), and UCX's memory hooks patch libc under other threads'
+// feet.
 #ifndef KVSEAM_CORE_LOAD_GUARD_H_
 #define KVSEAM_CORE_LOAD_GUARD_H_
 
@@ -32,13 +33,15 @@ class SignalGuard {
   bool known_[NSIG];
 };
 
-/** Sets the variables that keep transport libraries quiet, except those that are set already, and notes them in the report. */
+/** Sets the variables that keep transport libraries quiet, except those that are set already, and notes them in the
+ * report. */
 void guardEnvironment(const std::string& backend, const std::string& file);
 
 /** Empty when the backend was not loaded from a file. */
 LoadReport loadReportOf(const std::string& backend);
 
-/** Libraries of which the process has two copies, as "libucp.so.0 from A and B": each has its own state, which ends badly. */
+/** Libraries of which the process has two copies, as "libucp.so.0 from A and B": each has its own state, which ends
+ * badly. */
 std::vector<std::string> twinLibraries();
 
 }  // namespace kvseam

@@ -1,4 +1,5 @@
-// Hostile addresses, keys and handshakes of the UCX backend: whatever the bytes, a status or a blob whose lengths add up.
+// Hostile addresses, keys and handshakes of the UCX backend: whatever the bytes, a status or a blob whose lengths add
+// up.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>

@@ -16,19 +16,19 @@ void ours(int) {}
 void theirs(int) {}
 
 void (*handlerOf(int signal))(int) {
-  struct sigaction now {};
+  struct sigaction now{};
   EXPECT_EQ(sigaction(signal, nullptr, &now), 0);
   return now.sa_handler;
 }
 
 TEST(LoadGuard, PutsBackHandlersThatWereReplacedAndReportsThem) {
-  struct sigaction before {};
-  struct sigaction mine {};
+  struct sigaction before{};
+  struct sigaction mine{};
   mine.sa_handler = ours;
   ASSERT_EQ(sigaction(SIGUSR2, &mine, &before), 0);
   {
     const SignalGuard guard("test-signals");
-    struct sigaction other {};
+    struct sigaction other{};
     other.sa_handler = theirs;
     ASSERT_EQ(sigaction(SIGUSR2, &other, nullptr), 0);
     EXPECT_EQ(handlerOf(SIGUSR2), theirs);
@@ -61,7 +61,8 @@ TEST(LoadGuard, SeesTwoCopiesOfATransportLibraryUnderWhateverNames) {
   }
   const auto twins = [] {
     const std::vector<std::string> all = twinLibraries();
-    return std::count_if(all.begin(), all.end(), [](const std::string& text) { return text.starts_with("libnixl from "); });
+    return std::count_if(all.begin(), all.end(),
+                         [](const std::string& text) { return text.starts_with("libnixl from "); });
   };
   ASSERT_NE(dlopen(one.c_str(), RTLD_NOW | RTLD_LOCAL), nullptr);
   EXPECT_EQ(twins(), 0);

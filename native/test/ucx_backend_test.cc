@@ -51,7 +51,8 @@ TEST_P(Ucx, ZeroBytesAndOneByteAreTransfersToo) {
   uint64_t remote = 0;
   ASSERT_TRUE(DescriptorList::fromRuns(*agents.a.agent().region(agents.here), offsets, lengths, 2, &list).ok());
   ASSERT_TRUE(agents.a.agent().addList(list, &local).ok());
-  ASSERT_TRUE(DescriptorList::fromRuns(agents.a.agent().remoteRegion(agents.peer, "pool"), offsets, lengths, 2, &list).ok());
+  ASSERT_TRUE(
+      DescriptorList::fromRuns(agents.a.agent().remoteRegion(agents.peer, "pool"), offsets, lengths, 2, &list).ok());
   ASSERT_TRUE(agents.a.agent().addList(list, &remote).ok());
   for (const uint32_t operation : {KVSEAM_OP_WRITE, KVSEAM_OP_READ}) {
     PostRequest request = agents.request(operation, {}, {});
@@ -72,7 +73,8 @@ TEST_P(Ucx, ANotificationComesAfterTheBytesAreVisible) {
   UcxAgents agents(rails());
   for (uint32_t round = 0; round < 50; ++round) {
     fillWithNoise(agents.a.data(agents.here), kUcxBlocks * kUcxBlock, 100 + round);
-    PostRequest request = agents.request(KVSEAM_OP_WRITE, shuffledIds(kUcxBlocks, round), shuffledIds(kUcxBlocks, round + 1));
+    PostRequest request =
+        agents.request(KVSEAM_OP_WRITE, shuffledIds(kUcxBlocks, round), shuffledIds(kUcxBlocks, round + 1));
     request.notify = "done " + std::to_string(round);
     const uint64_t transfer = agents.a.mustPost(request);
     ASSERT_TRUE(agents.b.until([&] { return agents.b.events.size() == round + 1; }));
@@ -84,7 +86,9 @@ TEST_P(Ucx, ANotificationComesAfterTheBytesAreVisible) {
     ASSERT_TRUE(digestOf(**agents.a.agent().list(request.localList), 0, kUcxBlocks, &sent).ok());
     std::shared_ptr<DescriptorList> list;
     const std::vector<uint32_t> ids = shuffledIds(kUcxBlocks, round + 1);
-    ASSERT_TRUE(DescriptorList::fromBlocks(*agents.b.agent().region(agents.there), {0, 0, 1, kUcxBlock}, ids.data(), ids.size(), &list).ok());
+    ASSERT_TRUE(DescriptorList::fromBlocks(*agents.b.agent().region(agents.there), {0, 0, 1, kUcxBlock}, ids.data(),
+                                           ids.size(), &list)
+                    .ok());
     ASSERT_TRUE(digestOf(*list, 0, kUcxBlocks, &arrived).ok());
     EXPECT_EQ(sent, arrived);
     ASSERT_TRUE(agents.a.quiesced(transfer));
@@ -123,14 +127,16 @@ TEST_P(Ucx, AWithdrawnRegionGoesStaleEvenForOldMetadataAndNobodyCrashes) {
   const auto staleNow = [](Engine& engine, const PostRequest& again) {
     const uint64_t transfer = engine.mustPost(again);
     EXPECT_TRUE(engine.quiesced(transfer));
-    EXPECT_TRUE(engine.endings[transfer].outcome.code != KVSEAM_STALE_REGION || engine.endings[transfer].outcome.blame == KVSEAM_BLAME_peer);
+    EXPECT_TRUE(engine.endings[transfer].outcome.code != KVSEAM_STALE_REGION ||
+                engine.endings[transfer].outcome.blame == KVSEAM_BLAME_peer);
     return engine.endings[transfer].outcome.code == KVSEAM_STALE_REGION;
   };
   ASSERT_TRUE(agents.a.until([&] { return staleNow(agents.a, request); }));
   // Somebody who comes with metadata from before the withdrawal is told when they meet.
   Engine late(ucxApi(), "late", agents.book, 3, {}, rails());
   uint32_t peer = 0;
-  ASSERT_TRUE(late.agent().connect(reinterpret_cast<const uint8_t*>(old.data()), old.size(), nowNs() + kSoon, &peer).ok());
+  ASSERT_TRUE(
+      late.agent().connect(reinterpret_cast<const uint8_t*>(old.data()), old.size(), nowNs() + kSoon, &peer).ok());
   ASSERT_TRUE(late.until([&] { return late.connected(peer); }));
   PostRequest stale;
   stale.path = late.path(0, peer, 0);
@@ -151,7 +157,8 @@ TEST_P(Ucx, AShortTransferOvertakesALongOne) {
   constexpr uint64_t kBytes = uint64_t{256} << 20;
   UcxAgents agents(rails(), kBytes);
   std::vector<uint64_t> large;
-  const PostRequest whole = agents.request(KVSEAM_OP_READ, shuffledIds(kBytes / 65536, 1), shuffledIds(kBytes / 65536, 2), 0, 65536);
+  const PostRequest whole =
+      agents.request(KVSEAM_OP_READ, shuffledIds(kBytes / 65536, 1), shuffledIds(kBytes / 65536, 2), 0, 65536);
   for (int i = 0; i < 4; ++i) large.push_back(agents.a.mustPost(whole));
   const uint64_t small = agents.a.mustPost(agents.request(KVSEAM_OP_READ, {0}, {0}));
   ASSERT_TRUE(agents.a.quiesced(small));
@@ -167,7 +174,8 @@ TEST_P(Ucx, CancelQuiescesAndTouchesNothingAfterwards) {
   for (const uint32_t operation : {KVSEAM_OP_READ, KVSEAM_OP_WRITE}) {
     UcxAgents agents(rails(), kBytes);
     std::vector<uint64_t> transfers;
-    const PostRequest request = agents.request(operation, shuffledIds(kBytes / 32768, 1), shuffledIds(kBytes / 32768, 2), 0, 32768);
+    const PostRequest request =
+        agents.request(operation, shuffledIds(kBytes / 32768, 1), shuffledIds(kBytes / 32768, 2), 0, 32768);
     for (int i = 0; i < 8; ++i) transfers.push_back(agents.a.mustPost(request));
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
     for (const uint64_t transfer : transfers) ASSERT_TRUE(agents.a.agent().cancel(transfer).ok());
@@ -216,7 +224,8 @@ TEST_P(Ucx, ManyDescriptorsAndMoreThanTwoGibibytesInTotal) {
   constexpr uint32_t kDescriptors = 81'920;
   constexpr uint64_t kSmall = 1024;
   UcxAgents agents(rails(), kDescriptors * kSmall);
-  PostRequest request = agents.request(KVSEAM_OP_WRITE, shuffledIds(kDescriptors, 5), shuffledIds(kDescriptors, 6), 0, kSmall);
+  PostRequest request =
+      agents.request(KVSEAM_OP_WRITE, shuffledIds(kDescriptors, 5), shuffledIds(kDescriptors, 6), 0, kSmall);
   const uint64_t transfer = agents.a.mustPost(request);
   ASSERT_TRUE(agents.a.quiesced(transfer));
   EXPECT_EQ(agents.a.endings[transfer].outcome.code, KVSEAM_OK);
@@ -225,17 +234,23 @@ TEST_P(Ucx, ManyDescriptorsAndMoreThanTwoGibibytesInTotal) {
   ASSERT_TRUE(digestOf(**agents.a.agent().list(request.localList), 0, kDescriptors, &sent).ok());
   std::shared_ptr<DescriptorList> list;
   const std::vector<uint32_t> ids = shuffledIds(kDescriptors, 6);
-  ASSERT_TRUE(DescriptorList::fromBlocks(*agents.b.agent().region(agents.there), {0, 0, 1, kSmall}, ids.data(), ids.size(), &list).ok());
+  ASSERT_TRUE(DescriptorList::fromBlocks(*agents.b.agent().region(agents.there), {0, 0, 1, kSmall}, ids.data(),
+                                         ids.size(), &list)
+                  .ok());
   ASSERT_TRUE(digestOf(*list, 0, kDescriptors, &arrived).ok());
   EXPECT_EQ(sent, arrived);
-  const PostRequest back = agents.request(KVSEAM_OP_READ, shuffledIds(kDescriptors, 7), shuffledIds(kDescriptors, 8), 0, kSmall);
+  const PostRequest back =
+      agents.request(KVSEAM_OP_READ, shuffledIds(kDescriptors, 7), shuffledIds(kDescriptors, 8), 0, kSmall);
   const uint64_t scattered = agents.a.mustPost(back);
   ASSERT_TRUE(agents.a.quiesced(scattered));
   EXPECT_EQ(agents.a.endings[scattered].outcome.code, KVSEAM_OK);
   const std::vector<uint32_t> to = shuffledIds(kDescriptors, 7);
   const std::vector<uint32_t> from = shuffledIds(kDescriptors, 8);
   for (uint32_t i = 0; i < kDescriptors; ++i) {
-    ASSERT_EQ(std::memcmp(agents.a.data(agents.here) + to[i] * kSmall, agents.b.data(agents.there) + from[i] * kSmall, kSmall), 0) << i;
+    ASSERT_EQ(std::memcmp(agents.a.data(agents.here) + to[i] * kSmall, agents.b.data(agents.there) + from[i] * kSmall,
+                          kSmall),
+              0)
+        << i;
   }
   // 27 x 80 MiB.
   const PostRequest whole = agents.request(KVSEAM_OP_READ, {0}, {0}, 0, kDescriptors * kSmall);
@@ -325,10 +340,10 @@ TEST(UcxLife, IdleAgentsSleep) {
 }
 
 TEST(UcxLoad, LeavesSignalsAloneAndSaysWhatItChanged) {
-  struct sigaction before {};
+  struct sigaction before{};
   ASSERT_EQ(sigaction(SIGSEGV, nullptr, &before), 0);
   const UcxAgents agents({ucxRail("t", "tcp/lo")});
-  struct sigaction after {};
+  struct sigaction after{};
   ASSERT_EQ(sigaction(SIGSEGV, nullptr, &after), 0);
   EXPECT_EQ(before.sa_handler, after.sa_handler);
   const LoadReport report = loadReportOf("ucx");

@@ -64,8 +64,8 @@ struct UcxAgents {
     fillWithNoise(a.data(here), bytes, 2);
     peer = a.connect(b);
   }
-  PostRequest request(uint32_t operation, const std::vector<uint32_t>& local, const std::vector<uint32_t>& remote, uint32_t rail = 0,
-                      uint64_t block = kUcxBlock) {
+  PostRequest request(uint32_t operation, const std::vector<uint32_t>& local, const std::vector<uint32_t>& remote,
+                      uint32_t rail = 0, uint64_t block = kUcxBlock) {
     PostRequest out;
     out.path = a.path(rail, peer, rail);
     out.operation = operation;

@@ -1,5 +1,5 @@
-// The UCX backend between processes: death, freezing, rebirth of a peer. The child is this very program, told to run one
-// disabled test.
+// The UCX backend between processes: death, freezing, rebirth of a peer. The child is this very program, told to run
+// one disabled test.
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
@@ -60,15 +60,18 @@ class Child {
     std::vector<char*> environmentPointers;
     for (std::string& entry : environment) environmentPointers.push_back(entry.data());
     environmentPointers.push_back(nullptr);
-    std::string arguments[] = {"/proc/self/exe", "--gtest_filter=UcxPeerProcess.*", "--gtest_also_run_disabled_tests", "--gtest_brief=1"};
+    std::string arguments[] = {"/proc/self/exe", "--gtest_filter=UcxPeerProcess.*", "--gtest_also_run_disabled_tests",
+                               "--gtest_brief=1"};
     std::vector<char*> argumentPointers;
     for (std::string& argument : arguments) argumentPointers.push_back(argument.data());
     argumentPointers.push_back(nullptr);
-    EXPECT_EQ(posix_spawn(&pid_, "/proc/self/exe", nullptr, nullptr, argumentPointers.data(), environmentPointers.data()), 0);
+    EXPECT_EQ(
+        posix_spawn(&pid_, "/proc/self/exe", nullptr, nullptr, argumentPointers.data(), environmentPointers.data()), 0);
     close(inherited);
     close(ends[1]);
     char buffer[4096];
-    for (ssize_t got = 0; (got = read(ends[0], buffer, sizeof(buffer))) > 0;) metadata_.append(buffer, static_cast<size_t>(got));
+    for (ssize_t got = 0; (got = read(ends[0], buffer, sizeof(buffer))) > 0;)
+      metadata_.append(buffer, static_cast<size_t>(got));
     close(ends[0]);
   }
   ~Child() { kill(); }
@@ -101,7 +104,8 @@ struct Reader {
   uint32_t meet(const Child& child) {
     uint32_t peer = 0;
     const std::string& blob = child.metadata();
-    const Status status = engine.agent().connect(reinterpret_cast<const uint8_t*>(blob.data()), blob.size(), nowNs() + kSoon, &peer);
+    const Status status =
+        engine.agent().connect(reinterpret_cast<const uint8_t*>(blob.data()), blob.size(), nowNs() + kSoon, &peer);
     EXPECT_TRUE(status.ok()) << status.text();
     EXPECT_TRUE(engine.until([&] { return engine.connected(peer); }));
     return peer;
@@ -173,7 +177,9 @@ TEST_P(UcxProcesses, TheBytesArriveAndDeathHurtsOnlyTheDeadAndTheRebornIsAnother
   // Metadata of the dead leads nowhere, in bound.
   uint32_t ghost = 0;
   const std::string& blob = doomed.metadata();
-  if (reader.engine.agent().connect(reinterpret_cast<const uint8_t*>(blob.data()), blob.size(), nowNs() + 5 * kSecond, &ghost).ok()) {
+  if (reader.engine.agent()
+          .connect(reinterpret_cast<const uint8_t*>(blob.data()), blob.size(), nowNs() + 5 * kSecond, &ghost)
+          .ok()) {
     ASSERT_TRUE(reader.gone(ghost));
   }
   const Child reborn(GetParam());
@@ -242,13 +248,16 @@ TEST(UcxProcessesMixed, DeathIsBlamedOnThePeerOnEveryRail) {
   Reader reader("tcp/lo+shm");
   const uint32_t peer = reader.meet(child);
   std::vector<uint64_t> transfers;
-  for (int i = 0; i < 20; ++i) transfers.push_back(reader.engine.mustPost(reader.request(peer, KVSEAM_OP_WRITE, kChildBlocks, static_cast<uint32_t>(i % 2))));
+  for (int i = 0; i < 20; ++i)
+    transfers.push_back(
+        reader.engine.mustPost(reader.request(peer, KVSEAM_OP_WRITE, kChildBlocks, static_cast<uint32_t>(i % 2))));
   child.kill();
   ASSERT_TRUE(reader.gone(peer));
   for (const uint64_t transfer : transfers) {
     ASSERT_TRUE(reader.engine.quiesced(transfer, 20 * kSecond));
     const Ending& ending = reader.engine.endings[transfer];
-    // Over tcp it is known within milliseconds that something broke; that it was the peer shows when shared memory is silent too.
+    // Over tcp it is known within milliseconds that something broke; that it was the peer shows when shared memory is
+    // silent too.
     EXPECT_TRUE(ending.outcome.code == KVSEAM_OK || ending.outcome.code == KVSEAM_PEER_DOWN) << ending.outcome.code;
     EXPECT_NE(ending.outcome.blame, KVSEAM_BLAME_path);
   }

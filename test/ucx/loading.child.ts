@@ -2,24 +2,32 @@
 
 import { openSeam } from '../../src/index.js'
 
+// The types of this project's libraries know WebAssembly only as a namespace of types.
+const { WebAssembly: wasm } = globalThis as unknown as {
+  WebAssembly: {
+    Module: new (bytes: Uint8Array) => object
+    Instance: new (module: object) => { exports: Record<string, unknown> }
+    RuntimeError: new () => Error
+  }
+}
 const seam = await openSeam({ backend: 'ucx', rails: [{ name: 'lo', device: 'tcp/lo' }] })
 await seam.agent('a')
 
 switch (process.argv[2]) {
   case 'wasm': {
     // One page of memory and a function that reads four bytes beyond it: a trap that V8 takes by SIGSEGV.
-    const module = new WebAssembly.Module(
+    const module = new wasm.Module(
       Uint8Array.from([
         0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 127, 3, 2, 1, 0, 5, 3, 1, 0, 1, 7, 5, 1, 1, 102, 0, 0, 10, 11,
         1, 9, 0, 65, 128, 128, 4, 40, 2, 0, 11,
       ]),
     )
-    const read = new WebAssembly.Instance(module).exports['f'] as () => number
+    const read = new wasm.Instance(module).exports['f'] as () => number
     try {
       read()
       console.log('read beyond the end')
     } catch (error) {
-      console.log(error instanceof WebAssembly.RuntimeError ? 'trapped' : String(error))
+      console.log(error instanceof wasm.RuntimeError ? 'trapped' : String(error))
     }
     await seam.close()
     break

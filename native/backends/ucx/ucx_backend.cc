@@ -1,5 +1,5 @@
-// The UCX backend's side of the contract: the C table over rails, regions, the dialling and the serving side. No exception
-// leaves it. A shared object of its own, kvseam_ucx.so, so that the addon links no transport.
+// The UCX backend's side of the contract: the C table over rails, regions, the dialling and the serving side. No
+// exception leaves it. A shared object of its own, kvseam_ucx.so, so that the addon links no transport.
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <ucp/api/ucp.h>
@@ -25,12 +25,13 @@
 
 namespace {
 
-constexpr int64_t kLookEveryNs = 5'000;          // at a quiet worker: a look over tcp is a system call
-constexpr int64_t kStaysBusyNs = 50'000;         // a worker that moved something is looked at in every turn for so long
+constexpr int64_t kLookEveryNs = 5'000;    // at a quiet worker: a look over tcp is a system call ...
+constexpr int64_t kLookRarelyNs = 50'000;  // ... which a busy one would pay for
+constexpr int64_t kStaysBusyNs = 50'000;   // a worker that moved something is looked at in every turn for so long
 constexpr int64_t kTickBusyNs = 20'000'000;
 constexpr int64_t kTickMovingNs = 100'000'000;
 constexpr int64_t kTickIdleNs = kvseam::ucx::kPingNs;
-constexpr int64_t kStallNs = 500'000'000;        // a gap of our own thread: nobody else is to blame for the silence
+constexpr int64_t kStallNs = 500'000'000;  // a gap of our own thread: nobody else is to blame for the silence
 constexpr int64_t kGoodbyeNs = 50'000'000;
 constexpr int kEndpointsAtOnce = 64;
 
@@ -84,9 +85,11 @@ Status checkRuntime() {
   unsigned release = 0;
   ucp_get_version(&major, &minor, &release);
   if (major == UCP_API_MAJOR && minor >= UCP_API_MINOR) return {};
-  return Status::local(KVSEAM_BACKEND_UNAVAILABLE, "the UCX library here is " + std::string(ucp_get_version_string()) + " and kvseam_ucx.so was built for " +
-                                                       std::to_string(UCP_API_MAJOR) + "." + std::to_string(UCP_API_MINOR) +
-                                                       " or a newer one of that series; install it or rebuild (npx kvseam rebuild)");
+  return Status::local(KVSEAM_BACKEND_UNAVAILABLE,
+                       "the UCX library here is " + std::string(ucp_get_version_string()) +
+                           " and kvseam_ucx.so was built for " + std::to_string(UCP_API_MAJOR) + "." +
+                           std::to_string(UCP_API_MINOR) +
+                           " or a newer one of that series; install it or rebuild (npx kvseam rebuild)");
 }
 
 void destroy(kvseam_backend* self);
@@ -98,7 +101,8 @@ Status openRails(const kvseam_open_params& params, kvseam_backend* self) {
     std::strcpy(self->described[0].name, "tcp");
   }
   if (self->described.size() > kMaxRails) {
-    return Status::local(KVSEAM_INVALID_ARGUMENT, "the ucx backend has at most " + std::to_string(kMaxRails) + " rails an agent");
+    return Status::local(KVSEAM_INVALID_ARGUMENT,
+                         "the ucx backend has at most " + std::to_string(kMaxRails) + " rails an agent");
   }
   for (kvseam_rail& rail : self->described) {
     if (rail.device[0] == '\0') std::strcpy(rail.device, "tcp");
@@ -145,7 +149,8 @@ kvseam_status open(const kvseam_open_params* params, kvseam_backend** out) {
     self->regions = std::make_unique<OwnRegions>(&self->rails, self->wake_fd);
     self->carrier = std::make_unique<Carrier>(params->incarnation, &self->rails);
     self->host = std::make_unique<Host>(params->incarnation, &self->rails, self->regions.get());
-    self->dialler = std::make_unique<Dialler>(params->agent_name, params->incarnation, &self->rails, self->carrier.get());
+    self->dialler =
+        std::make_unique<Dialler>(params->agent_name, params->incarnation, &self->rails, self->carrier.get());
     for (const auto& rail : self->rails) {
       rail->serving().setSink(self->host.get());
       rail->dialling().setSink(self->carrier.get());
@@ -158,9 +163,12 @@ kvseam_status open(const kvseam_open_params* params, kvseam_backend** out) {
 
 /** One round over the workers that are due, and over what they brought. */
 void progress(kvseam_backend* self, int64_t now, bool all) {
+  const bool busy = std::any_of(self->workers.begin(), self->workers.end(),
+                                [now](const Watched& watched) { return now < watched.busy_until_ns; });
+  const int64_t lookEveryNs = busy ? kLookRarelyNs : kLookEveryNs;
   for (Watched& watched : self->workers) {
-    const bool due = all || watched.worker->requests() != 0 || now < watched.busy_until_ns || now - watched.looked_ns >= kLookEveryNs ||
-                     (!watched.serving && self->carrier->active() != 0);
+    const bool due = all || watched.worker->requests() != 0 || now < watched.busy_until_ns ||
+                     now - watched.looked_ns >= lookEveryNs || (!watched.serving && self->carrier->active() != 0);
     if (!due) continue;
     watched.looked_ns = now;
     if (watched.worker->progress()) watched.busy_until_ns = now + kStaysBusyNs;
@@ -232,7 +240,8 @@ int waitFd(kvseam_backend* self) { return self->epoll_fd; }
 
 int arm(kvseam_backend* self, int64_t* wakeAtNs) {
   *wakeAtNs = self->tick_ns;
-  const bool waiting = !self->carrier->completions().empty() || !self->dialler->events().empty() || !self->host->deliveries().empty();
+  const bool waiting =
+      !self->carrier->completions().empty() || !self->dialler->events().empty() || !self->host->deliveries().empty();
   if (self->closed || waiting || self->more || self->regions->newsWaiting()) return 1;
   for (Watched& watched : self->workers) {
     if (watched.worker->broken()) return 1;
@@ -256,19 +265,24 @@ kvseam_status close(kvseam_backend* self, int64_t deadlineNs) {
     // Peers that are told need not wait for silence. What is not told in time finds out by itself.
     self->host->sayGoodbye();
     self->dialler->sayGoodbye();
-    until(std::min(deadlineNs, nowNs() + kGoodbyeNs), [&] { return self->host->goodbyeSaid() && self->dialler->goodbyeSaid(); });
+    until(std::min(deadlineNs, nowNs() + kGoodbyeNs),
+          [&] { return self->host->goodbyeSaid() && self->dialler->goodbyeSaid(); });
     self->dialler->leave();
     self->host->leave();
     until(deadlineNs, [&] {
-      return std::all_of(self->workers.begin(), self->workers.end(), [](const Watched& watched) { return watched.worker->requests() == 0 && watched.worker->reap(); });
+      return std::all_of(self->workers.begin(), self->workers.end(), [](const Watched& watched) {
+        return watched.worker->requests() == 0 && watched.worker->reap();
+      });
     });
     self->carrier->collectLinks();
-    for (const Watched& watched : self->workers) epoll_ctl(self->epoll_fd, EPOLL_CTL_DEL, watched.worker->fd(), nullptr);
+    for (const Watched& watched : self->workers)
+      epoll_ctl(self->epoll_fd, EPOLL_CTL_DEL, watched.worker->fd(), nullptr);
     self->workers.clear();
     for (const auto& rail : self->rails) self->clean = rail->closeWorkers() && self->clean;
     self->regions->endService();
     if (self->clean) return {};
-    return Status::local(KVSEAM_TIMEOUT, "UCX did not let go of everything in time; its workers stay for the life of the process");
+    return Status::local(KVSEAM_TIMEOUT,
+                         "UCX did not let go of everything in time; its workers stay for the life of the process");
   });
 }
 
@@ -298,7 +312,8 @@ void capabilities(kvseam_backend* self, kvseam_capabilities* out) {
   out->max_runs = UINT64_MAX;
   std::vector<std::string> transports;
   for (const auto& rail : self->rails) {
-    if (std::find(transports.begin(), transports.end(), rail->transport()) == transports.end()) transports.push_back(rail->transport());
+    if (std::find(transports.begin(), transports.end(), rail->transport()) == transports.end())
+      transports.push_back(rail->transport());
   }
   std::string provider = "ucx/";
   for (const std::string& transport : transports) provider += (provider.back() == '/' ? "" : "+") + transport;
@@ -324,7 +339,9 @@ kvseam_status registerMemory(kvseam_backend* self, const kvseam_memory_request* 
   });
 }
 
-void revokeMemory(kvseam_backend* self, kvseam_memory* memory) { self->regions->revoke(static_cast<const OwnMemory*>(memory->handle)->region); }
+void revokeMemory(kvseam_backend* self, kvseam_memory* memory) {
+  self->regions->revoke(static_cast<const OwnMemory*>(memory->handle)->region);
+}
 
 void deregisterMemory(kvseam_backend* self, kvseam_memory* memory) {
   self->regions->giveUp(std::unique_ptr<OwnMemory>(static_cast<OwnMemory*>(memory->handle)));
@@ -340,12 +357,13 @@ kvseam_status exportAddress(kvseam_backend* self, uint8_t* out, uint32_t* bytes)
   });
 }
 
-kvseam_status exportKey(kvseam_backend*, const kvseam_memory* memory, uint8_t* out, uint32_t* bytes) {
+kvseam_status exportKey(kvseam_backend* self, const kvseam_memory* memory, uint8_t* out, uint32_t* bytes) {
+  self->regions->publish();
   return guarded([&] { return static_cast<const OwnMemory*>(memory->handle)->key.write(out, bytes); });
 }
 
-kvseam_status importKey(kvseam_backend* self, const kvseam_peer_info* owner, const uint8_t* key, uint32_t keyBytes, uint64_t regionBytes,
-                        kvseam_memory* out) {
+kvseam_status importKey(kvseam_backend* self, const kvseam_peer_info* owner, const uint8_t* key, uint32_t keyBytes,
+                        uint64_t regionBytes, kvseam_memory* out) {
   return guarded([&]() -> Status {
     AddressBlob address;
     Status status = AddressBlob::read(owner->address, owner->address_bytes, &address);
@@ -354,11 +372,13 @@ kvseam_status importKey(kvseam_backend* self, const kvseam_peer_info* owner, con
     status = KeyBlob::read(key, keyBytes, &blob);
     if (!status.ok()) return status;
     if (blob.bytes != regionBytes || blob.rails.size() != address.rails.size()) {
-      return Status::protocol(KVSEAM_METADATA_INVALID, "a ucx region key does not fit its region; fetch the metadata again");
+      return Status::protocol(KVSEAM_METADATA_INVALID,
+                              "a ucx region key does not fit its region; fetch the metadata again");
     }
     out->address = nullptr;
     out->bytes = regionBytes;
-    const bool sharing = std::any_of(self->rails.begin(), self->rails.end(), [](const auto& rail) { return rail->sharedMemory(); });
+    const bool sharing =
+        std::any_of(self->rails.begin(), self->rails.end(), [](const auto& rail) { return rail->sharedMemory(); });
     std::unique_ptr<mock::Mapping> shared = sharing ? openShared(blob.shared, regionBytes) : nullptr;
     out->handle = self->dialler->import(owner->incarnation, std::move(blob), std::move(shared));
     return status;
@@ -418,7 +438,8 @@ void describe(kvseam_backend*, int64_t backendCode, char* out, uint32_t outBytes
       text = "the peer does not answer on this rail";
       break;
     default:
-      if (backendCode < 0 && backendCode > UCS_ERR_LAST) text = ucs_status_string(static_cast<ucs_status_t>(backendCode));
+      if (backendCode < 0 && backendCode > UCS_ERR_LAST)
+        text = ucs_status_string(static_cast<ucs_status_t>(backendCode));
   }
   std::snprintf(out, outBytes, "%s", text);
 }
@@ -444,10 +465,30 @@ uint32_t counters(kvseam_backend* self, kvseam_counter* out, uint32_t max) {
 }  // namespace
 
 extern "C" __attribute__((visibility("default"))) const kvseam_backend_api* kvseam_backend_entry() {
-  static const kvseam_backend_api table = {
-      KVSEAM_BACKEND_API_VERSION, sizeof(kvseam_backend_api), "ucx", open, close, destroy, capabilities, rails, registerMemory,
-      revokeMemory, deregisterMemory, exportAddress, exportKey, importKey, dropKey, connect, disconnect, post, cancel,
-      poll, waitFd, arm, describe, counters};
+  static const kvseam_backend_api table = {KVSEAM_BACKEND_API_VERSION,
+                                           sizeof(kvseam_backend_api),
+                                           "ucx",
+                                           open,
+                                           close,
+                                           destroy,
+                                           capabilities,
+                                           rails,
+                                           registerMemory,
+                                           revokeMemory,
+                                           deregisterMemory,
+                                           exportAddress,
+                                           exportKey,
+                                           importKey,
+                                           dropKey,
+                                           connect,
+                                           disconnect,
+                                           post,
+                                           cancel,
+                                           poll,
+                                           waitFd,
+                                           arm,
+                                           describe,
+                                           counters};
   return &table;
 }
 

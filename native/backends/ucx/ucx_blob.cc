@@ -1,4 +1,5 @@
-// Writers and hostile-input readers of the UCX backend's blobs: one forward cursor, counts checked against what is left.
+// Writers and hostile-input readers of the UCX backend's blobs: one forward cursor, counts checked against what is
+// left.
 #include "ucx_blob.h"
 
 #include <cstring>
@@ -20,7 +21,8 @@ constexpr size_t kMaxOffered = size_t{1} << 16;
 
 template <typename T>
 void put(std::string* out, T value) {
-  for (size_t i = 0; i < sizeof(T); ++i) out->push_back(static_cast<char>(static_cast<uint64_t>(value) >> (8 * i) & 0xff));
+  for (size_t i = 0; i < sizeof(T); ++i)
+    out->push_back(static_cast<char>(static_cast<uint64_t>(value) >> (8 * i) & 0xff));
 }
 
 void putText(std::string* out, const std::string& text) {
@@ -65,7 +67,8 @@ class Reader {
 };
 
 Status invalid(const char* what, const std::string& why) {
-  return Status::protocol(KVSEAM_METADATA_INVALID, std::string("the ucx ") + what + " is malformed (" + why + "); fetch the metadata again");
+  return Status::protocol(KVSEAM_METADATA_INVALID,
+                          std::string("the ucx ") + what + " is malformed (" + why + "); fetch the metadata again");
 }
 
 std::string begin(uint32_t magic, size_t rails) {
@@ -79,8 +82,9 @@ std::string begin(uint32_t magic, size_t rails) {
 
 Status finish(const char* what, std::string blob, uint8_t* out, uint32_t* bytes) {
   if (blob.size() > *bytes) {
-    return Status::local(KVSEAM_NOT_SUPPORTED, std::string("the ucx ") + what + " has " + std::to_string(blob.size()) + " bytes and the limit is " +
-                                                   std::to_string(*bytes) + "; open the agent with fewer rails");
+    return Status::local(KVSEAM_NOT_SUPPORTED, std::string("the ucx ") + what + " has " + std::to_string(blob.size()) +
+                                                   " bytes and the limit is " + std::to_string(*bytes) +
+                                                   "; open the agent with fewer rails");
   }
   std::string crc;
   put<uint32_t>(&crc, crc32c(0, reinterpret_cast<const uint8_t*>(blob.data()), blob.size()));
@@ -96,7 +100,8 @@ Status checkHeader(const char* what, uint32_t magic, const uint8_t* data, size_t
   if (reader.take<uint32_t>() != magic) return invalid(what, "it begins with another mark");
   const uint16_t version = reader.take<uint16_t>();
   if (version != kVersion) {
-    return Status::protocol(KVSEAM_INCOMPATIBLE, std::string("the ucx ") + what + " has version " + std::to_string(version) + " and this build reads version " +
+    return Status::protocol(KVSEAM_INCOMPATIBLE, std::string("the ucx ") + what + " has version " +
+                                                     std::to_string(version) + " and this build reads version " +
                                                      std::to_string(kVersion) + "; run the same kvseam on both sides");
   }
   *rails = reader.take<uint16_t>();
@@ -161,7 +166,8 @@ Status KeyBlob::read(const uint8_t* data, size_t size, KeyBlob* out) {
   if (parsed.region == 0 || parsed.address == 0 || parsed.bytes == 0 || parsed.address > UINT64_MAX - parsed.bytes) {
     return invalid("key of a region", "it names memory that cannot be");
   }
-  if (parsed.shared.pid < 0 || parsed.shared.fd < 0) return invalid("key of a region", "it names a process that cannot be");
+  if (parsed.shared.pid < 0 || parsed.shared.fd < 0)
+    return invalid("key of a region", "it names a process that cannot be");
   *out = std::move(parsed);
   return {};
 }

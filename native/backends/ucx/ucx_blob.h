@@ -1,6 +1,6 @@
-// What one UCX agent tells another inside the engine's metadata: the addresses of its rails and the keys of its regions.
-// UCX reads an address or a packed key without knowing where it ends, so every one of them is measured and has a checksum
-// of its own here: damaged bytes never reach UCX. No UCX header is needed, so the fuzzer builds everywhere.
+// What one UCX agent tells another inside the engine's metadata: the addresses of its rails and the keys of its
+// regions. UCX reads an address or a packed key without knowing where it ends, so every one of them is measured and has
+// a checksum of its own here: damaged bytes never reach UCX. No UCX header is needed, so the fuzzer builds everywhere.
 #ifndef KVSEAM_BACKENDS_UCX_UCX_BLOB_H_
 #define KVSEAM_BACKENDS_UCX_UCX_BLOB_H_
 
@@ -14,7 +14,8 @@ namespace kvseam::ucx {
 
 constexpr size_t kMaxRails = 16;
 
-/** Layout, little endian: magic u32, version u16, rails u16, CRC-32C u32 (of all with this field zero), rails x {address str16}. */
+/** Layout, little endian: magic u32, version u16, rails u16, CRC-32C u32 (of all with this field zero), rails x
+ * {address str16}. */
 struct AddressBlob {
   std::vector<std::string> rails;  // of the workers that serve peers, as ucp_worker_get_address wrote them
 
@@ -33,13 +34,13 @@ struct SharedPlace {
 };
 
 /**
- * Layout: magic u32, version u16, rails u16, CRC-32C u32, region u64, address u64, bytes u64, machine u64, inode u64, pid u32,
- * fd u32, rails x {key str16}.
+ * Layout: magic u32, version u16, rails u16, CRC-32C u32, region u64, address u64, bytes u64, machine u64, inode u64,
+ * pid u32, fd u32, rails x {key str16}.
  */
 struct KeyBlob {
   static constexpr const char* kNoKey = "-";  // of a rail over which bytes travel as messages
-  uint64_t region = 0;   // the owner's number; never used twice, so it is the generation as well
-  uint64_t address = 0;  // in the owner's address space
+  uint64_t region = 0;                        // the owner's number; never used twice, so it is the generation as well
+  uint64_t address = 0;                       // in the owner's address space
   uint64_t bytes = 0;
   SharedPlace shared;
   std::vector<std::string> rails;  // as ucp_rkey_pack wrote them, or kNoKey

@@ -59,11 +59,14 @@ class Carrier final : public ByteSink {
   void note(Operation* operation, const RequestNote& note, ucs_status_t status);
   bool handOver(Line* line, Operation* operation, uint64_t* budget);
   bool findKey(Line* line, Operation* operation, const kvseam_run& run);
-  bool oneSided(Line* line, Operation* operation, PeerMemory* theirs, uint8_t* here, uint64_t offset, uint64_t bytes, uint64_t* budget);
-  bool writeAlone(Line* line, Operation* operation, const PeerMemory& theirs, uint64_t offset, const uint8_t* here, uint64_t bytes);
+  bool oneSided(Line* line, Operation* operation, PeerMemory* theirs, uint8_t* here, uint64_t offset, uint64_t bytes,
+                uint64_t* budget);
+  bool writeAlone(Line* line, Operation* operation, const PeerMemory& theirs, uint64_t offset, const uint8_t* here,
+                  uint64_t bytes);
   bool sendPack(Line* line, Operation* operation);
   bool sent(Line* line, Operation* operation, std::unique_ptr<Outgoing> outgoing, void* request, uint64_t bytes);
-  void askFor(Line* line, Operation* operation, const PeerMemory& theirs, uint64_t offset, uint8_t* here, uint64_t bytes);
+  void askFor(Line* line, Operation* operation, const PeerMemory& theirs, uint64_t offset, uint8_t* here,
+              uint64_t bytes);
   void sendAsked(Line* line);
   Read* readOf(uint64_t request);
   void readCame(uint64_t from, uint64_t request, const uint8_t* data, size_t count);

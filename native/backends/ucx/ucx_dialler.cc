@@ -10,14 +10,16 @@ namespace kvseam::ucx {
 
 namespace {
 
-constexpr int64_t kDialNs = 2'000'000'000;        // a line that is not answered in this time is down
+constexpr int64_t kDialNs = 2'000'000'000;           // a line that is not answered in this time is down
 constexpr int64_t kOthersMayFollowNs = 500'000'000;  // one line stands: the peer is connected after this at the latest
 constexpr int64_t kRedialNs = 500'000'000;
 // One line of a peer broke: if the peer died, the others break within this. Silence is noticed ping by ping.
 constexpr int64_t kBrokenPatienceNs = 60'000'000;
 constexpr int64_t kSilencePatienceNs = 2 * kPingNs;
 
-Status silentStatus() { return {KVSEAM_PEER_DOWN, KVSEAM_BLAME_peer, "the peer has given no sign of life", kCodeSilent}; }
+Status silentStatus() {
+  return {KVSEAM_PEER_DOWN, KVSEAM_BLAME_peer, "the peer has given no sign of life", kCodeSilent};
+}
 
 }  // namespace
 
@@ -46,7 +48,8 @@ void Dialler::forgetDropped() {
     const std::lock_guard<std::mutex> lock(memoryMutex_);
     if (dropped_.empty()) return;
     // Something that never quiesced may still be on its way from it.
-    const auto free = std::partition(dropped_.begin(), dropped_.end(), [](const PeerMemory* memory) { return memory->outstanding != 0; });
+    const auto free = std::partition(dropped_.begin(), dropped_.end(),
+                                     [](const PeerMemory* memory) { return memory->outstanding != 0; });
     dropped.assign(free, dropped_.end());
     dropped_.erase(free, dropped_.end());
     for (PeerMemory* const memory : dropped) memories_.erase(memory);
@@ -124,13 +127,19 @@ void Dialler::take(const Inbound& message, int64_t nowNs) {
   Line* const line = found->second.get();
   Peer& peer = *peers_[line->peer];
   if (header.kind == MessageKind::kRefused && line->state == Line::State::kDialling) {
-    return lost(line, {KVSEAM_PEER_DOWN, KVSEAM_BLAME_peer, "another life of the agent answers at this address", kCodeOtherLife}, nowNs, kBrokenPatienceNs);
+    return lost(
+        line,
+        {KVSEAM_PEER_DOWN, KVSEAM_BLAME_peer, "another life of the agent answers at this address", kCodeOtherLife},
+        nowNs, kBrokenPatienceNs);
   }
   if (header.from != peer.incarnation || line->control == nullptr) return;
   line->heardNs = nowNs;
   switch (header.kind) {
     case MessageKind::kWelcome:
-      if (line->state == Line::State::kDialling) welcomed(line, header, payload);
+      if (line->state == Line::State::kDialling && line->guest == 0) welcomed(line, header, payload);
+      break;
+    case MessageKind::kReady:
+      if (line->state == Line::State::kDialling && line->data != nullptr) line->state = Line::State::kUp;
       break;
     case MessageKind::kArrived:
       carrier_->arrived(header.from, header.number, header.value);
@@ -162,19 +171,30 @@ void Dialler::welcomed(Line* line, const MessageHeader& header, const std::strin
   std::sort(welcome.offered.begin(), welcome.offered.end());
   if (welcome.newest >= peer.welcome.newest) peer.welcome = std::move(welcome);
   line->guest = header.number;
-  line->state = Line::State::kUp;
-  carrier_->open(line);  // now, not with the first transfer: setting it up takes as long as this handshake
-  const std::lock_guard<std::mutex> lock(memoryMutex_);
-  for (PeerMemory* const memory : memories_) {
-    if (memory->owner == peer.incarnation && gone(peer, *memory)) memory->withdrawn = true;
+  {
+    const std::lock_guard<std::mutex> lock(memoryMutex_);
+    for (PeerMemory* const memory : memories_) {
+      if (memory->owner == peer.incarnation && gone(peer, *memory)) memory->withdrawn = true;
+    }
   }
+  // Only when both ends have spoken over it is UCX done with setting it up; a process that loses its peer before may
+  // abort.
+  if (!carrier_->open(line)) return;
+  MessageHeader ready;
+  ready.kind = MessageKind::kReady;
+  ready.from = incarnation_;
+  ready.to = peer.incarnation;
+  ready.line = line->guest;
+  const Status status = line->data->endpoint->send(encode(ready, {}));
+  if (!status.ok()) line->broken = status;
 }
 
 /** The peer said so, or had it no longer when we met. Asking for it could crash the peer. */
 bool Dialler::gone(const Peer& peer, const PeerMemory& memory) const {
   const uint64_t region = memory.key.region;
   if (peer.revoked.contains(region)) return true;
-  return region <= peer.welcome.newest && !std::binary_search(peer.welcome.offered.begin(), peer.welcome.offered.end(), region);
+  return region <= peer.welcome.newest &&
+         !std::binary_search(peer.welcome.offered.begin(), peer.welcome.offered.end(), region);
 }
 
 Status Dialler::post(const kvseam_op& op, int64_t nowNs) {
@@ -191,10 +211,12 @@ Status Dialler::post(const kvseam_op& op, int64_t nowNs) {
     known = op.runs[i].remote;
     auto* const memory = static_cast<PeerMemory*>(known->handle);
     memory->withdrawn = memory->withdrawn || gone(peer, *memory);
-    if (memory->withdrawn) return {KVSEAM_STALE_REGION, KVSEAM_BLAME_peer, "the peer has withdrawn the region", kCodeWithdrawn};
+    if (memory->withdrawn)
+      return {KVSEAM_STALE_REGION, KVSEAM_BLAME_peer, "the peer has withdrawn the region", kCodeWithdrawn};
   }
   Line* const line = lineOf(op.peer, op.local_rail, op.remote_rail, nowNs);
-  if (line->state == Line::State::kDown) return {KVSEAM_NO_PATH, KVSEAM_BLAME_path, line->why.text(), line->why.backendCode()};
+  if (line->state == Line::State::kDown)
+    return {KVSEAM_NO_PATH, KVSEAM_BLAME_path, line->why.text(), line->why.backendCode()};
   carrier_->begin(op, peer.incarnation, line, nowNs);
   return {};
 }
@@ -212,8 +234,8 @@ bool Dialler::moving() const {
 }
 
 uint64_t Dialler::linesUp() const {
-  return static_cast<uint64_t>(
-      std::count_if(lines_.begin(), lines_.end(), [](const auto& entry) { return entry.second->state == Line::State::kUp; }));
+  return static_cast<uint64_t>(std::count_if(
+      lines_.begin(), lines_.end(), [](const auto& entry) { return entry.second->state == Line::State::kUp; }));
 }
 
 /** The line cannot be talked over any more. */
@@ -242,11 +264,14 @@ void Dialler::suspect(Line* line, int64_t nowNs, int64_t patienceNs) {
 void Dialler::tickLine(Line* line, int64_t nowNs) {
   if (line->state == Line::State::kSuspect || line->state == Line::State::kDown) {
     if (line->control == nullptr) return;
-    if (line->control->failure() != UCS_OK) return lost(line, statusOf(line->control->failure(), "the connection broke"), nowNs, kBrokenPatienceNs);
-    if (nowNs - std::max(line->heardNs, line->excusedNs) > kSilentNs) lost(line, silentStatus(), nowNs, kSilencePatienceNs);
+    if (line->control->failure() != UCS_OK)
+      return lost(line, statusOf(line->control->failure(), "the connection broke"), nowNs, kBrokenPatienceNs);
+    if (nowNs - std::max(line->heardNs, line->excusedNs) > kSilentNs)
+      lost(line, silentStatus(), nowNs, kSilencePatienceNs);
     return;
   }
-  if (line->control->failure() != UCS_OK) return lost(line, statusOf(line->control->failure(), "the connection broke"), nowNs, kBrokenPatienceNs);
+  if (line->control->failure() != UCS_OK)
+    return lost(line, statusOf(line->control->failure(), "the connection broke"), nowNs, kBrokenPatienceNs);
   if (line->data != nullptr && line->data->endpoint->failure() != UCS_OK && line->broken.ok()) {
     line->broken = statusOf(line->data->endpoint->failure(), "the connection for the bytes broke");
   }
@@ -260,11 +285,13 @@ void Dialler::tickLine(Line* line, int64_t nowNs) {
   }
   if (line->state == Line::State::kDialling) {
     if (nowNs - line->dialledNs > kDialNs) {
-      lost(line, {KVSEAM_PEER_DOWN, KVSEAM_BLAME_peer, "the peer does not answer on this rail", kCodeNoAnswer}, nowNs, 0);
+      lost(line, {KVSEAM_PEER_DOWN, KVSEAM_BLAME_peer, "the peer does not answer on this rail", kCodeNoAnswer}, nowNs,
+           0);
     }
     return;
   }
-  if (nowNs - std::max(line->heardNs, line->excusedNs) > kSilentNs) return lost(line, silentStatus(), nowNs, kSilencePatienceNs);
+  if (nowNs - std::max(line->heardNs, line->excusedNs) > kSilentNs)
+    return lost(line, silentStatus(), nowNs, kSilencePatienceNs);
   if (nowNs - line->pingedNs >= kPingNs) {
     line->pingedNs = nowNs;
     say(line, MessageKind::kPing, 0);
@@ -281,7 +308,8 @@ bool Dialler::tick(int64_t nowNs) {
   }
   for (auto it = lines_.begin(); it != lines_.end();) {
     Line* const line = it->second.get();
-    const bool over = peers_[line->peer]->state == Peer::State::kDown && line->operations == 0 && line->control == nullptr && line->data == nullptr;
+    const bool over = peers_[line->peer]->state == Peer::State::kDown && line->operations == 0 &&
+                      line->control == nullptr && line->data == nullptr;
     busy = busy || line->state != Line::State::kUp;
     if (over) peers_[line->peer]->lines.erase({line->localRail, line->remoteRail});
     it = over ? lines_.erase(it) : std::next(it);
@@ -322,12 +350,14 @@ void Dialler::answerConnect(uint32_t number, Peer* peer, int64_t nowNs) {
   events_.push_back(event);
 }
 
-/** Some lines of a peer broke: its end, when none is left; the line's own fault, when time shows that others live on. */
+/** Some lines of a peer broke: its end, when none is left; the line's own fault, when time shows that others live on.
+ */
 void Dialler::judge(uint32_t number, Peer* peer, int64_t nowNs) {
   bool anyAlive = false;
   const Line* worst = nullptr;
   for (const auto& [rails, line] : peer->lines) {
-    anyAlive = anyAlive || line->state == Line::State::kUp || (line->state == Line::State::kSuspect && line->control != nullptr) ||
+    anyAlive = anyAlive || line->state == Line::State::kUp ||
+               (line->state == Line::State::kSuspect && line->control != nullptr) ||
                (line->state == Line::State::kDialling && line->why.ok());
     if (line->state == Line::State::kSuspect) worst = line;
     if (line->state == Line::State::kDown && worst == nullptr) worst = line;
@@ -427,7 +457,8 @@ bool Dialler::goodbyeSaid() {
 
 void Dialler::leave() {
   for (uint32_t number = 0; number < peers_.size(); ++number) {
-    if (peers_[number]->state != Peer::State::kDown) peerDown(number, peers_[number].get(), {KVSEAM_CLOSED, KVSEAM_BLAME_cancelled, "closed", 0});
+    if (peers_[number]->state != Peer::State::kDown)
+      peerDown(number, peers_[number].get(), {KVSEAM_CLOSED, KVSEAM_BLAME_cancelled, "closed", 0});
   }
 }
 

@@ -1,5 +1,5 @@
-// The dialling side of an agent: its peers, the lines to them, and who is to blame when one breaks. Progress thread only,
-// except where it says otherwise.
+// The dialling side of an agent: its peers, the lines to them, and who is to blame when one breaks. Progress thread
+// only, except where it says otherwise.
 #ifndef KVSEAM_BACKENDS_UCX_UCX_DIALLER_H_
 #define KVSEAM_BACKENDS_UCX_UCX_DIALLER_H_
 

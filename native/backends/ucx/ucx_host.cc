@@ -26,6 +26,9 @@ void Host::take(Worker* worker, const Inbound& message, int64_t nowNs) {
     case MessageKind::kSync:
       wantsToKnow(&guest, header, std::move(payload));
       break;
+    case MessageKind::kReady:
+      if (openData(&guest)) say(&guest, MessageKind::kReady, 0, {}, 0, guest.data.get());
+      break;
     case MessageKind::kRead:
       read(header.line, &guest, payload);
       break;
@@ -96,7 +99,8 @@ void Host::answerIfAll(Guest* guest, uint64_t number) {
   const auto found = guest->writing.find(number);
   Writing& writing = found->second;
   if (writing.bytes < writing.expected) return;
-  if (writing.notify && writing.code == KVSEAM_OK) deliveries_.push_back({guest->name, guest->incarnation, std::move(writing.payload)});
+  if (writing.notify && writing.code == KVSEAM_OK)
+    deliveries_.push_back({guest->name, guest->incarnation, std::move(writing.payload)});
   say(guest, MessageKind::kArrived, number, {}, writing.code);
   guest->writing.erase(found);
 }
@@ -117,7 +121,8 @@ void Host::read(uint64_t number, Guest* guest, const std::string& payload) {
     ReadItem item;
     std::memcpy(&item, payload.data() + i * sizeof(item), sizeof(item));
     Code why = KVSEAM_OUT_OF_BOUNDS;
-    OwnMemory* const memory = item.bytes > kMessageBytes ? nullptr : regions_->find(item.region, item.offset, item.bytes, &why);
+    OwnMemory* const memory =
+        item.bytes > kMessageBytes ? nullptr : regions_->find(item.region, item.offset, item.bytes, &why);
     if (memory == nullptr) {
       say(guest, MessageKind::kUnread, item.request, {}, why);
     } else if (item.bytes > kPackedRunBytes) {
@@ -125,14 +130,16 @@ void Host::read(uint64_t number, Guest* guest, const std::string& payload) {
     } else {
       packed_.push_back({item.request, 0, item.bytes});
       packedBytes_.append(reinterpret_cast<const char*>(memory->address) + item.offset, item.bytes);
-      if (packedBytes_.size() + kPackedRunBytes > kMessageBytes - kMaxPackedRuns * sizeof(PackedRun)) sendPack(number, guest);
+      if (packedBytes_.size() + kPackedRunBytes > kMessageBytes - kMaxPackedRuns * sizeof(PackedRun))
+        sendPack(number, guest);
     }
   }
   sendPack(number, guest);
 }
 
 bool Host::openData(Guest* guest) {
-  const bool open = guest->data != nullptr || Endpoint::create(&guest->back->worker(), guest->address, &guest->data).ok();
+  const bool open =
+      guest->data != nullptr || Endpoint::create(&guest->back->worker(), guest->address, &guest->data).ok();
   guest->wild = guest->wild || !open || guest->sending >= kMaxSending;
   return !guest->wild;
 }
@@ -144,7 +151,8 @@ void Host::send(uint64_t number, Guest* guest, const ReadItem& item, OwnMemory* 
   header.from = incarnation_;
   header.line = guest->line;
   header.number = item.request;
-  void* const request = sendBytes(*guest->data, &header, memory->address + item.offset, item.bytes, onSent, sending.get());
+  void* const request =
+      sendBytes(*guest->data, &header, memory->address + item.offset, item.bytes, onSent, sending.get());
   hold(guest, request, std::move(sending));
 }
 
@@ -187,12 +195,14 @@ void Host::sent(uint64_t guest, OwnMemory* memory) {
   if (found != guests_.end()) --found->second.sending;
 }
 
-void Host::welcome(Worker* worker, const MessageHeader& header, const std::string& payload, uint32_t rail, int64_t nowNs) {
+void Host::welcome(Worker* worker, const MessageHeader& header, const std::string& payload, uint32_t rail,
+                   int64_t nowNs) {
   HelloBlob hello;
   if (!HelloBlob::read(payload, &hello) || header.from == 0 || hello.remoteRail != rail) return;
   for (auto it = guests_.begin(); it != guests_.end();) {
     const auto guest = it++;
-    const bool same = guest->second.incarnation == header.from && guest->second.localRail == rail && guest->second.theirRail == hello.localRail;
+    const bool same = guest->second.incarnation == header.from && guest->second.localRail == rail &&
+                      guest->second.theirRail == hello.localRail;
     if (same) drop(guest, false, nowNs);  // it dials anew
   }
   Guest guest;
@@ -216,7 +226,8 @@ void Host::welcome(Worker* worker, const MessageHeader& header, const std::strin
   say(&kept, MessageKind::kWelcome, number, regions_->offered().write());
 }
 
-void Host::say(Guest* guest, MessageKind kind, uint64_t number, const std::string& payload, uint64_t value) {
+void Host::say(Guest* guest, MessageKind kind, uint64_t number, const std::string& payload, uint64_t value,
+               Endpoint* over) {
   MessageHeader header;
   header.kind = kind;
   header.from = incarnation_;
@@ -225,7 +236,7 @@ void Host::say(Guest* guest, MessageKind kind, uint64_t number, const std::strin
   header.number = number;
   header.value = value;
   // A connection that cannot send is broken, and tick() finds that.
-  [[maybe_unused]] const Status status = guest->back->send(encode(header, payload));
+  [[maybe_unused]] const Status status = (over == nullptr ? guest->back.get() : over)->send(encode(header, payload));
 }
 
 void Host::tellRevoked() {
@@ -281,7 +292,9 @@ void Host::sayGoodbye() {
 }
 
 bool Host::goodbyeSaid() {
-  return std::all_of(guests_.begin(), guests_.end(), [](auto& entry) { return entry.second.back->failure() != UCS_OK || entry.second.back->flushed(); });
+  return std::all_of(guests_.begin(), guests_.end(), [](auto& entry) {
+    return entry.second.back->failure() != UCS_OK || entry.second.back->flushed();
+  });
 }
 
 void Host::leave() {

@@ -1,5 +1,5 @@
-// The serving side of an agent: who has dialled us, answers to them, and the word to each of them that a region is gone.
-// Progress thread only.
+// The serving side of an agent: who has dialled us, answers to them, and the word to each of them that a region is
+// gone. Progress thread only.
 #ifndef KVSEAM_BACKENDS_UCX_UCX_HOST_H_
 #define KVSEAM_BACKENDS_UCX_UCX_HOST_H_
 
@@ -34,7 +34,8 @@ class Host final : public ByteSink {
   static constexpr uint32_t kMaxSending = 4096;
   static constexpr size_t kMaxWriting = 65'536;
 
-  Host(uint64_t incarnation, Rails* rails, OwnRegions* regions) : incarnation_(incarnation), rails_(rails), regions_(regions) {}
+  Host(uint64_t incarnation, Rails* rails, OwnRegions* regions)
+      : incarnation_(incarnation), rails_(rails), regions_(regions) {}
 
   void take(Worker* worker, const Inbound& message, int64_t nowNs);
   /** What a guest writes. */
@@ -70,13 +71,15 @@ class Host final : public ByteSink {
     std::string address;
     std::unique_ptr<Endpoint> data;  // carries what it reads
     uint32_t sending = 0;
-    bool wild = false;               // it does what no kvseam does
+    bool wild = false;                    // it does what no kvseam does
     std::map<uint64_t, Writing> writing;  // by its number of the operation
     int64_t lastHeardNs = 0;
     std::set<uint64_t> owed;  // regions it has not answered for
   };
   void welcome(Worker* worker, const MessageHeader& header, const std::string& payload, uint32_t rail, int64_t nowNs);
-  void say(Guest* guest, MessageKind kind, uint64_t number, const std::string& payload = {}, uint64_t value = 0);
+  /** `over`: another connection than the one for words. */
+  void say(Guest* guest, MessageKind kind, uint64_t number, const std::string& payload = {}, uint64_t value = 0,
+           Endpoint* over = nullptr);
   struct Sending;
   void wantsToKnow(Guest* guest, const MessageHeader& header, std::string payload);
   void answerIfAll(Guest* guest, uint64_t number);

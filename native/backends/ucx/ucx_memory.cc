@@ -25,7 +25,7 @@ uint64_t thisMachine() {
     const int fd = ::open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
     const ssize_t got = fd < 0 ? -1 : ::read(fd, boot, sizeof(boot) - 1);
     if (fd >= 0) ::close(fd);
-    struct stat space {};
+    struct stat space{};
     if (got <= 0 || stat("/proc/self/ns/pid", &space) != 0) return uint64_t{0};
     uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
     const auto mix = [&hash](uint8_t byte) { hash = (hash ^ byte) * 0x100000001b3; };
@@ -44,7 +44,8 @@ Status registerOn(const Rail& rail, OwnMemory* memory, std::string* key) {
   ucp_mem_h mapping = nullptr;
   ucs_status_t status = ucp_mem_map(rail.context(), &params, &mapping);
   if (status != UCS_OK) {
-    return localStatusOf(status, KVSEAM_REGISTRATION_FAILED, "registering " + std::to_string(memory->bytes) + " bytes on a " + rail.transport() + " rail");
+    return localStatusOf(status, KVSEAM_REGISTRATION_FAILED,
+                         "registering " + std::to_string(memory->bytes) + " bytes on a " + rail.transport() + " rail");
   }
   memory->mappings.emplace_back(&rail, mapping);
   void* packed = nullptr;
@@ -70,12 +71,14 @@ OwnRegions::~OwnRegions() { endService(); }
 
 Status OwnRegions::add(const kvseam_memory_request& request, std::unique_ptr<OwnMemory>* out) {
   if (request.kind != KVSEAM_MEMORY_HOST) {
-    return Status::local(KVSEAM_NOT_SUPPORTED, "UCX knows no Neuron memory; stage it through host memory or use the libfabric backend");
+    return Status::local(KVSEAM_NOT_SUPPORTED,
+                         "UCX knows no Neuron memory; stage it through host memory or use the libfabric backend");
   }
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (offered_.size() >= kMaxRegions) {
-      return Status::local(KVSEAM_REGISTRATION_FAILED, "too_many_regions: the ucx backend offers at most " + std::to_string(kMaxRegions) + " at once");
+      return Status::local(KVSEAM_REGISTRATION_FAILED, "too_many_regions: the ucx backend offers at most " +
+                                                           std::to_string(kMaxRegions) + " at once");
     }
   }
   auto memory = std::make_unique<OwnMemory>();
@@ -94,7 +97,8 @@ Status OwnRegions::add(const kvseam_memory_request& request, std::unique_ptr<Own
 }
 
 Status OwnRegions::map(OwnMemory* memory, const kvseam_memory_request& request) {
-  const bool shareable = std::any_of(rails_->begin(), rails_->end(), [](const std::unique_ptr<Rail>& rail) { return rail->sharedMemory(); });
+  const bool shareable = std::any_of(rails_->begin(), rails_->end(),
+                                     [](const std::unique_ptr<Rail>& rail) { return rail->sharedMemory(); });
   if (request.address != nullptr) {
     memory->address = static_cast<uint8_t*>(request.address);
     memory->foreign = true;
@@ -106,7 +110,8 @@ Status OwnRegions::map(OwnMemory* memory, const kvseam_memory_request& request) 
   } else {
     void* const address = mmap(nullptr, request.bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (address == MAP_FAILED) {
-      return {KVSEAM_NO_MEMORY, KVSEAM_BLAME_local, "mapping " + std::to_string(request.bytes) + " bytes: " + std::strerror(errno), errno};
+      return {KVSEAM_NO_MEMORY, KVSEAM_BLAME_local,
+              "mapping " + std::to_string(request.bytes) + " bytes: " + std::strerror(errno), errno};
     }
     memory->address = static_cast<uint8_t*>(address);
     madvise(address, request.bytes, MADV_HUGEPAGE);
@@ -129,7 +134,8 @@ void OwnRegions::unmap(OwnMemory* memory) {
   }
   memory->mappings.clear();
   if (memory->shared != nullptr) memory->shared->discard();  // peers that map it still must not hold its pages
-  if (!memory->foreign && memory->shared == nullptr && memory->address != nullptr) munmap(memory->address, memory->bytes);
+  if (!memory->foreign && memory->shared == nullptr && memory->address != nullptr)
+    munmap(memory->address, memory->bytes);
 }
 
 void OwnRegions::revoke(uint64_t region) {
@@ -186,7 +192,8 @@ OwnMemory* OwnRegions::find(uint64_t region, uint64_t offset, uint64_t bytes, Co
 
 /** Peers reach into our memory without our help, so that it must outlive what they have asked for. */
 bool OwnRegions::oneSided() const {
-  return std::any_of(rails_->begin(), rails_->end(), [](const std::unique_ptr<Rail>& rail) { return rail->oneSided(); });
+  return std::any_of(rails_->begin(), rails_->end(),
+                     [](const std::unique_ptr<Rail>& rail) { return rail->oneSided(); });
 }
 
 std::vector<uint64_t> OwnRegions::takeRevoked() {

@@ -1,5 +1,5 @@
-// Memory of the UCX backend: a region is mapped once on every rail whose hardware reaches into it by itself, and its life
-// ends in steps, because a peer may still ask for it, and UCX still send from it, when its owner is done with it.
+// Memory of the UCX backend: a region is mapped once on every rail whose hardware reaches into it by itself, and its
+// life ends in steps, because a peer may still ask for it, and UCX still send from it, when its owner is done with it.
 #ifndef KVSEAM_BACKENDS_UCX_UCX_MEMORY_H_
 #define KVSEAM_BACKENDS_UCX_UCX_MEMORY_H_
 
@@ -64,10 +64,14 @@ class OwnRegions {
   /** Takes the memory; it is unmapped as soon as no peer can ask for it any more. */
   void giveUp(std::unique_ptr<OwnMemory> memory);
   WelcomeBlob offered() const;
+  /** Before a key is given away: what was written so far is what the progress thread will read when a peer asks for it.
+   */
+  void publish() const { const std::lock_guard<std::mutex> lock(mutex_); }
   uint64_t quarantinedBytes() const { return quarantinedBytes_.load(std::memory_order_relaxed); }
 
   // Progress thread.
-  /** The region, if it is offered and has these bytes; else null and why. What is found stays mapped until the next collect(). */
+  /** The region, if it is offered and has these bytes; else null and why. What is found stays mapped until the next
+   * collect(). */
   OwnMemory* find(uint64_t region, uint64_t offset, uint64_t bytes, Code* why) const;
   bool newsWaiting() const { return news_.load(std::memory_order_acquire); }
   /** Regions revoked since the last call: tell every peer. */

@@ -10,19 +10,20 @@
 namespace kvseam::ucx {
 
 enum class MessageKind : uint16_t {
-  kHello = 1,     // dialler: number = its line, payload HelloBlob
-  kWelcome = 2,   // server: number = its guest, payload WelcomeBlob
-  kRefused = 3,   // server: that incarnation is not here
-  kPing = 4,      // dialler, answered with
+  kHello = 1,    // dialler: number = its line, payload HelloBlob
+  kWelcome = 2,  // server: number = its guest, payload WelcomeBlob
+  kRefused = 3,  // server: that incarnation is not here
+  kPing = 4,     // dialler, answered with
   kPong = 5,
-  kNotify = 6,    // dialler: number = operation, payload for the application, answered with
-  kSync = 7,      // dialler: number = operation; like kNotify, for bytes without a notification
-  kArrived = 8,   // server: everything before that message is visible here
-  kRevoke = 9,    // server: number = region, answered once nothing of the dialler touches it with
+  kNotify = 6,   // dialler: number = operation, payload for the application, answered with
+  kSync = 7,     // dialler: number = operation; like kNotify, for bytes without a notification
+  kArrived = 8,  // server: everything before that message is visible here
+  kRevoke = 9,   // server: number = region, answered once nothing of the dialler touches it with
   kRevoked = 10,
-  kBye = 11,      // both: the agent closes
-  kRead = 12,     // dialler: payload ReadItems; each is answered with its bytes, or with
-  kUnread = 13,   // server: number = request, value = code
+  kBye = 11,     // both: the agent closes
+  kRead = 12,    // dialler: payload ReadItems; each is answered with its bytes, or with
+  kUnread = 13,  // server: number = request, value = code
+  kReady = 14,   // both, over the connection for the bytes: it carries now
 };
 
 struct MessageHeader {
@@ -31,11 +32,11 @@ struct MessageHeader {
   uint32_t magic = kMagic;
   uint16_t version = kVersion;
   MessageKind kind = MessageKind::kPing;
-  uint64_t from = 0;    // incarnation of the sender
-  uint64_t to = 0;      // incarnation of the receiver
-  uint64_t line = 0;    // the receiver's number for this connection, 0 in kHello
+  uint64_t from = 0;  // incarnation of the sender
+  uint64_t to = 0;    // incarnation of the receiver
+  uint64_t line = 0;  // the receiver's number for this connection, 0 in kHello
   uint64_t number = 0;
-  uint64_t value = 0;   // kNotify, kSync: bytes of the operation that went as messages; kArrived, kUnread: a kvseam_code
+  uint64_t value = 0;  // kNotify, kSync: bytes of the operation that went as messages; kArrived, kUnread: a kvseam_code
 };
 
 /** One run of a read that travels as a message. */

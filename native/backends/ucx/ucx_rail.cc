@@ -12,10 +12,10 @@ namespace kvseam::ucx {
 
 namespace {
 
-constexpr unsigned kMessageId = 7;         // active messages: words between agents ...
-constexpr unsigned kBytesId = 8;           // ... and bytes
+constexpr unsigned kMessageId = 7;  // active messages: words between agents ...
+constexpr unsigned kBytesId = 8;    // ... and bytes
 constexpr size_t kMaxMessageBytes = size_t{1} << 20;
-constexpr int kProgressTurns = 8;          // of one call: a flood on one rail must not starve the others
+constexpr int kProgressTurns = 8;  // of one call: a flood on one rail must not starve the others
 constexpr size_t kMaxInbox = 65'536;
 
 /** A rail's name for what UCX calls several transports. */
@@ -27,7 +27,8 @@ bool hardware(const std::string& transport) {
   for (size_t from = 0; from <= transport.size();) {
     const size_t end = std::min(transport.find(',', from), transport.size());
     const std::string name = transport.substr(from, end - from);
-    if (std::none_of(std::begin(kKnown), std::end(kKnown), [&](const char* known) { return name == known; })) return false;
+    if (std::none_of(std::begin(kKnown), std::end(kKnown), [&](const char* known) { return name == known; }))
+      return false;
     from = end + 1;
   }
   return true;
@@ -35,7 +36,8 @@ bool hardware(const std::string& transport) {
 
 bool safeList(const std::string& text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || std::strchr("_,:.-", c) != nullptr;
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::strchr("_,:.-", c) != nullptr;
   });
 }
 
@@ -70,7 +72,8 @@ Status Worker::open(ucp_context_h context, uint32_t rail) {
 
 ucs_status_t Worker::handle(unsigned id, ucp_am_recv_callback_t callback) {
   ucp_am_handler_param_t handler{};
-  handler.field_mask = UCP_AM_HANDLER_PARAM_FIELD_ID | UCP_AM_HANDLER_PARAM_FIELD_CB | UCP_AM_HANDLER_PARAM_FIELD_ARG | UCP_AM_HANDLER_PARAM_FIELD_FLAGS;
+  handler.field_mask = UCP_AM_HANDLER_PARAM_FIELD_ID | UCP_AM_HANDLER_PARAM_FIELD_CB | UCP_AM_HANDLER_PARAM_FIELD_ARG |
+                       UCP_AM_HANDLER_PARAM_FIELD_FLAGS;
   handler.id = id;
   handler.cb = callback;
   handler.arg = this;
@@ -86,7 +89,8 @@ bool Worker::progress() {
 
 bool Worker::arm() { return ucp_worker_arm(worker_) != UCS_ERR_BUSY; }
 
-ucs_status_t Worker::onMessage(void* self, const void*, size_t, void* data, size_t bytes, const ucp_am_recv_param_t* param) {
+ucs_status_t Worker::onMessage(void* self, const void*, size_t, void* data, size_t bytes,
+                               const ucp_am_recv_param_t* param) {
   auto* const worker = static_cast<Worker*>(self);
   // Ours are sent eagerly; anything else did not come from a kvseam of this version.
   const bool whole = (param->recv_attr & UCP_AM_RECV_ATTR_FLAG_RNDV) == 0;
@@ -96,16 +100,19 @@ ucs_status_t Worker::onMessage(void* self, const void*, size_t, void* data, size
   return UCS_OK;
 }
 
-ucs_status_t Worker::onBytes(void* self, const void* headerBytes, size_t headerSize, void* data, size_t bytes, const ucp_am_recv_param_t* param) {
+ucs_status_t Worker::onBytes(void* self, const void* headerBytes, size_t headerSize, void* data, size_t bytes,
+                             const ucp_am_recv_param_t* param) {
   auto* const worker = static_cast<Worker*>(self);
   ByteHeader header;
-  if (headerSize != sizeof(header) || (param->recv_attr & UCP_AM_RECV_ATTR_FLAG_RNDV) != 0 || worker->sink_ == nullptr) return UCS_OK;
+  if (headerSize != sizeof(header) || (param->recv_attr & UCP_AM_RECV_ATTR_FLAG_RNDV) != 0 || worker->sink_ == nullptr)
+    return UCS_OK;
   std::memcpy(&header, headerBytes, sizeof(header));
   if (header.magic == ByteHeader::kMagic) worker->sink_->bytes(header, static_cast<const uint8_t*>(data), bytes);
   return UCS_OK;
 }
 
-void* sendBytes(const Endpoint& endpoint, const ByteHeader* header, const void* data, size_t bytes, ucp_send_nbx_callback_t callback, void* argument) {
+void* sendBytes(const Endpoint& endpoint, const ByteHeader* header, const void* data, size_t bytes,
+                ucp_send_nbx_callback_t callback, void* argument) {
   ucp_request_param_t param{};
   param.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA | UCP_OP_ATTR_FIELD_FLAGS;
   param.flags = UCP_AM_SEND_FLAG_EAGER;
@@ -128,7 +135,8 @@ bool Worker::reap() {
 Status Endpoint::create(Worker* worker, const std::string& address, std::unique_ptr<Endpoint>* out) {
   std::unique_ptr<Endpoint> endpoint(new Endpoint(worker));
   ucp_ep_params_t params{};
-  params.field_mask = UCP_EP_PARAM_FIELD_REMOTE_ADDRESS | UCP_EP_PARAM_FIELD_ERR_HANDLING_MODE | UCP_EP_PARAM_FIELD_ERR_HANDLER;
+  params.field_mask =
+      UCP_EP_PARAM_FIELD_REMOTE_ADDRESS | UCP_EP_PARAM_FIELD_ERR_HANDLING_MODE | UCP_EP_PARAM_FIELD_ERR_HANDLER;
   params.address = reinterpret_cast<const ucp_address_t*>(address.data());
   params.err_mode = UCP_ERR_HANDLING_MODE_PEER;  // without it nothing can be closed by force
   params.err_handler.cb = onError;
@@ -164,7 +172,8 @@ Status Endpoint::send(std::string message) {
   param.flags = UCP_AM_SEND_FLAG_EAGER;
   param.cb.send = onSent;
   param.user_data = owned.get();
-  void* const request = ucp_am_send_nbx(endpoint_, kMessageId, nullptr, 0, owned->second.data(), owned->second.size(), &param);
+  void* const request =
+      ucp_am_send_nbx(endpoint_, kMessageId, nullptr, 0, owned->second.data(), owned->second.size(), &param);
   if (UCS_PTR_IS_ERR(request)) return statusOf(UCS_PTR_STATUS(request), "ucp_am_send_nbx");
   if (request != nullptr) {
     worker_->requestBegins();
@@ -219,21 +228,26 @@ Status Rail::open(uint32_t number, const std::string& name, const std::string& d
   const std::string devices = slash == std::string::npos ? "all" : device.substr(slash + 1);
   const std::string where = "rail '" + name + "' (" + (device.empty() ? "tcp" : device) + ")";
   if (!safeList(transport_) || !safeList(devices)) {
-    return Status::local(KVSEAM_INVALID_ARGUMENT, where + " must name <transport>[/<device>], such as tcp/eth0, shm or rc/mlx5_0:1");
+    return Status::local(KVSEAM_INVALID_ARGUMENT,
+                         where + " must name <transport>[/<device>], such as tcp/eth0, shm or rc/mlx5_0:1");
   }
   ucp_config_t* read = nullptr;
   ucs_status_t status = ucp_config_read(nullptr, nullptr, &read);
-  if (status != UCS_OK) return localStatusOf(status, KVSEAM_BACKEND_UNAVAILABLE, "reading the UCX configuration (see the UCX_ variables)");
+  if (status != UCS_OK)
+    return localStatusOf(status, KVSEAM_BACKEND_UNAVAILABLE, "reading the UCX configuration (see the UCX_ variables)");
   const std::unique_ptr<ucp_config_t, ConfigRelease> config(read);
   // The user's own environment has the last word; then the rail is what it says.
   if (std::getenv("UCX_TLS") == nullptr) status = ucp_config_modify(read, "TLS", transportsOf(transport_).c_str());
-  if (status == UCS_OK && std::getenv("UCX_NET_DEVICES") == nullptr && devices != "all") status = ucp_config_modify(read, "NET_DEVICES", devices.c_str());
+  if (status == UCS_OK && std::getenv("UCX_NET_DEVICES") == nullptr && devices != "all")
+    status = ucp_config_modify(read, "NET_DEVICES", devices.c_str());
   if (status != UCS_OK) return localStatusOf(status, KVSEAM_INVALID_ARGUMENT, where);
-  sharedMemory_ = transport_ == "shm" || transport_ == "sm" || transport_ == "posix" || transport_ == "sysv" || transport_ == "xpmem" || transport_ == "all";
+  sharedMemory_ = transport_ == "shm" || transport_ == "sm" || transport_ == "posix" || transport_ == "sysv" ||
+                  transport_ == "xpmem" || transport_ == "all";
   const char* const bytesBy = std::getenv("KVSEAM_UCX_ONE_SIDED");
   oneSided_ = bytesBy == nullptr ? hardware(transport_) : std::strcmp(bytesBy, "1") == 0;
   ucp_params_t params{};
-  params.field_mask = UCP_PARAM_FIELD_FEATURES | UCP_PARAM_FIELD_REQUEST_SIZE | UCP_PARAM_FIELD_MT_WORKERS_SHARED | UCP_PARAM_FIELD_NAME;
+  params.field_mask = UCP_PARAM_FIELD_FEATURES | UCP_PARAM_FIELD_REQUEST_SIZE | UCP_PARAM_FIELD_MT_WORKERS_SHARED |
+                      UCP_PARAM_FIELD_NAME;
   params.features = UCP_FEATURE_RMA | UCP_FEATURE_AM | UCP_FEATURE_WAKEUP;
   params.request_size = sizeof(RequestNote);
   params.mt_workers_shared = 1;  // memory is registered on other threads while the workers run
@@ -241,8 +255,9 @@ Status Rail::open(uint32_t number, const std::string& name, const std::string& d
   status = ucp_init(&params, read, &context_);
   if (status != UCS_OK) {
     context_ = nullptr;
-    return localStatusOf(status, status == UCS_ERR_NO_DEVICE ? KVSEAM_INVALID_ARGUMENT : KVSEAM_BACKEND_UNAVAILABLE,
-                         where + ": UCX finds no such transport or device here (`ucx_info -d` lists them, and so does /sys/class/net)");
+    return localStatusOf(
+        status, status == UCS_ERR_NO_DEVICE ? KVSEAM_INVALID_ARGUMENT : KVSEAM_BACKEND_UNAVAILABLE,
+        where + ": UCX finds no such transport or device here (`ucx_info -d` lists them, and so does /sys/class/net)");
   }
   dialling_ = std::make_unique<Worker>();
   serving_ = std::make_unique<Worker>();
@@ -259,7 +274,8 @@ bool Rail::closeWorkers() {
       worker->reset();
     } else {
       clean = false;
-      [[maybe_unused]] Worker* const kept = worker->release();  // leaked on purpose: destroying it would abort the process
+      [[maybe_unused]] Worker* const kept =
+          worker->release();  // leaked on purpose: destroying it would abort the process
     }
   }
   if (!clean) context_ = nullptr;  // goes with the worker that stays

@@ -1,6 +1,6 @@
-// One rail: a UCX context limited to the transport and device that the user named, with two workers. Peers are served by
-// one and dialled by the other, because UCX joins endpoints that two workers open to each other into one connection, and
-// then closing mine would break yours.
+// One rail: a UCX context limited to the transport and device that the user named, with two workers. Peers are served
+// by one and dialled by the other, because UCX joins endpoints that two workers open to each other into one connection,
+// and then closing mine would break yours.
 #ifndef KVSEAM_BACKENDS_UCX_UCX_RAIL_H_
 #define KVSEAM_BACKENDS_UCX_UCX_RAIL_H_
 
@@ -93,13 +93,16 @@ class Worker {
   void retire(std::unique_ptr<Endpoint> endpoint);
   /** Frees what has been let go of; true when nothing is left. */
   bool reap();
-  /** A peer died on it. UCX may keep halves of connections to the dead, and aborts the process when they are destroyed. */
+  /** A peer died on it. UCX may keep halves of connections to the dead, and aborts the process when they are destroyed.
+   */
   void distrust() { distrusted_ = true; }
   bool mayBeDestroyed() { return requests_ == 0 && reap() && !distrusted_; }
 
  private:
-  static ucs_status_t onMessage(void* self, const void* header, size_t headerBytes, void* data, size_t bytes, const ucp_am_recv_param_t* param);
-  static ucs_status_t onBytes(void* self, const void* header, size_t headerBytes, void* data, size_t bytes, const ucp_am_recv_param_t* param);
+  static ucs_status_t onMessage(void* self, const void* header, size_t headerBytes, void* data, size_t bytes,
+                                const ucp_am_recv_param_t* param);
+  static ucs_status_t onBytes(void* self, const void* header, size_t headerBytes, void* data, size_t bytes,
+                              const ucp_am_recv_param_t* param);
   ucs_status_t handle(unsigned id, ucp_am_recv_callback_t callback);
 
   ucp_worker_h worker_ = nullptr;
@@ -160,7 +163,8 @@ struct RequestNote {
 };
 
 /** Starts sending bytes as one message; the result is as of every UCX call, `header` has to live until it is over. */
-void* sendBytes(const Endpoint& endpoint, const ByteHeader* header, const void* data, size_t bytes, ucp_send_nbx_callback_t callback, void* argument);
+void* sendBytes(const Endpoint& endpoint, const ByteHeader* header, const void* data, size_t bytes,
+                ucp_send_nbx_callback_t callback, void* argument);
 
 class Rail {
  public:
@@ -180,8 +184,9 @@ class Rail {
   /** Peers' memory can be mapped here. A copy into it "succeeds" although nobody is there any more. */
   bool sharedMemory() const { return sharedMemory_; }
   /**
-   * The hardware reads and writes a peer's memory by itself. Elsewhere UCX imitates that in software, and then the process
-   * whose memory it is aborts when its reader dies at the wrong moment (seen with 1.13), so bytes travel as messages there.
+   * The hardware reads and writes a peer's memory by itself. Elsewhere UCX imitates that in software, and then the
+   * process whose memory it is aborts when its reader dies at the wrong moment (seen with 1.13), so bytes travel as
+   * messages there.
    */
   bool oneSided() const { return oneSided_; }
   const std::string& transport() const { return transport_; }

@@ -1,6 +1,8 @@
 // Map of UCX's status codes.
 #include "ucx_status.h"
 
+#include "ucx_codes.h"
+
 namespace kvseam::ucx {
 
 Status statusOf(ucs_status_t status, const std::string& what) {
@@ -34,7 +36,15 @@ Status statusOf(ucs_status_t status, const std::string& what) {
 
 Status localStatusOf(ucs_status_t status, Code code, const std::string& what) {
   if (status == UCS_OK) return {};
-  return {status == UCS_ERR_NO_MEMORY ? KVSEAM_NO_MEMORY : code, KVSEAM_BLAME_local, what + ": " + ucs_status_string(status), status};
+  return {status == UCS_ERR_NO_MEMORY ? KVSEAM_NO_MEMORY : code, KVSEAM_BLAME_local,
+          what + ": " + ucs_status_string(status), status};
+}
+
+Status refusal(uint64_t code) {
+  if (code == KVSEAM_OUT_OF_BOUNDS)
+    return {KVSEAM_OUT_OF_BOUNDS, KVSEAM_BLAME_protocol, "the peer found the bytes outside of its region",
+            kCodeWithdrawn};
+  return {KVSEAM_STALE_REGION, KVSEAM_BLAME_peer, "the peer has withdrawn the region", kCodeWithdrawn};
 }
 
 }  // namespace kvseam::ucx

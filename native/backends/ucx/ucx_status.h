@@ -16,5 +16,8 @@ Status statusOf(ucs_status_t status, const std::string& what);
 /** The same for something that only this process takes part in, such as opening a rail or registering memory. */
 Status localStatusOf(ucs_status_t status, Code code, const std::string& what);
 
+/** What a peer means that does not give or take bytes, by the kvseam_code it sent. */
+Status refusal(uint64_t code);
+
 }  // namespace kvseam::ucx
 #endif  // KVSEAM_BACKENDS_UCX_UCX_STATUS_H_
