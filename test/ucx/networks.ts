@@ -12,7 +12,9 @@ function run(command: string, ...args: string[]): void {
 }
 
 export class Networks {
-  readonly #name = `kvs${process.pid}`
+  static #made = 0
+  // A retry starts before the last try has been cleaned up.
+  readonly #name = `kvs${process.pid}n${Networks.#made++}`
 
   /** @throws what `ip` says when it is not permitted */
   constructor() {
