@@ -46,9 +46,9 @@ async function pair(networks: Networks, script: string) {
 
 const on = (rail: number) => (report: Report) => report.path?.includes(`/rail${rail}>`) === true
 
-describe.skipIf(!(ucxHere && networksHere))('UCX between network namespaces', { timeout: 240_000 }, () => {
+describe.skipIf(!(ucxHere && networksHere))('UCX between network namespaces', { timeout: 100_000 }, () => {
   // The reference policy scores raw milliseconds, so a machine that is busy elsewhere can make both rails look gray.
-  it('a limited rail turns gray: interactive work moves to the other, batch goes on', { retry: 3 }, async () => {
+  it('a limited rail turns gray: interactive work moves to the other, batch goes on', { retry: 2 }, async () => {
     const networks = new Networks()
     const { reports, seen } = await pair(networks, SENDER)
     for (const rail of [0, 1])
