@@ -331,9 +331,9 @@ TEST_F(FaultedMock, FiltersAndWindowsChooseTheTransfers) {
            {"rail0=error(timeout){class=release}", {true, false, true, false, true, false}},
            {"rail0=1*off->1*error(timeout)->1*off->error(timeout)", {false, true, false, true, true, true}}}) {
     arm(choice.rule);
-    std::vector<bool> fails;
-    for (int i = 0; i < 6; ++i) {
-      fails.push_back(codeOf(post(KVSEAM_OP_READ, kSoon, 0, i % 2 == 0 ? "release" : "batch")) != KVSEAM_OK);
+    std::vector<bool> fails(6);
+    for (size_t i = 0; i < fails.size(); ++i) {
+      fails[i] = codeOf(post(KVSEAM_OP_READ, kSoon, 0, i % 2 == 0 ? "release" : "batch")) != KVSEAM_OK;
     }
     EXPECT_EQ(fails, choice.fails) << choice.rule;
     disarm();

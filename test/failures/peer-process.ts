@@ -1,10 +1,10 @@
 // The test's hold on a peer process: start it, freeze it, kill it, and never leave it behind.
 
 import { type ChildProcess, fork } from 'node:child_process'
-import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { onTestFinished } from 'vitest'
 import { childEnvironment } from '../child-environment.js'
+import { freeze } from '../freeze.js'
 
 const CHILD = fileURLToPath(new URL('./peer.child.ts', import.meta.url))
 
@@ -57,18 +57,12 @@ export class PeerProcess {
 
   /** Returns once every thread of it stands still. */
   async freeze(): Promise<void> {
-    this.#child.kill('SIGSTOP')
-    while (stateOf(this.#child.pid!) !== 'T') await new Promise((resolve) => setTimeout(resolve, 2))
+    await freeze(this.#child)
   }
 
   thaw(): void {
     this.#child.kill('SIGCONT')
   }
-}
-
-function stateOf(pid: number): string {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-  return stat.charAt(stat.lastIndexOf(')') + 2)
 }
 
 function next(child: ChildProcess): Promise<unknown> {

@@ -4,6 +4,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { freeze } from '../freeze.js'
 import { admit, eventually, fillWithPattern, openFor, PATIENCE_MS, PREFILL } from '../native/pair.js'
 import { refusalOf } from '../native/refusal.js'
 import type { FromChild, ToChild } from './decode.child.js'
@@ -121,7 +122,7 @@ describe('between processes', { timeout: TIMEOUT_MS }, () => {
   it('a frozen process stops nobody, since its memory is written without it, and reads its mail when it goes on', async () => {
     const { decodes, push } = await openWith(['decode-0', 'decode-1'])
     const frozen = decodes.get('decode-0')!
-    frozen.child.kill('SIGSTOP')
+    await freeze(frozen.child)
     try {
       expect((await push('decode-0', { notify: 'while asleep' })).bytes).toBe(POOL_BYTES)
       expect((await push('decode-1')).bytes).toBe(POOL_BYTES)
@@ -137,7 +138,7 @@ describe('between processes', { timeout: TIMEOUT_MS }, () => {
     const { seam, agent, push } = await openWith(['decode-1'])
     const frozen = new DecodeProcess('decode-0', 0)
     const metadata = await frozen.metadata()
-    frozen.child.kill('SIGSTOP')
+    await freeze(frozen.child)
     try {
       const error = await refusalOf(async () => await seam.connect(agent, metadata, { timeoutMs: 200 }))
       expect(error).toMatchObject({ code: 'KVSEAM_TIMEOUT', blame: 'peer' })

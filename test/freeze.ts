@@ -1,0 +1,16 @@
+// Stops a child process and waits until it stands still: SIGSTOP is a request, and a thread that has not met it yet answers.
+
+import type { ChildProcess } from 'node:child_process'
+import { readdirSync, readFileSync } from 'node:fs'
+
+export async function freeze(child: ChildProcess): Promise<void> {
+  child.kill('SIGSTOP')
+  while (!standsStill(child.pid!)) await new Promise((resolve) => setTimeout(resolve, 2))
+}
+
+function standsStill(pid: number): boolean {
+  return readdirSync(`/proc/${pid}/task`).every((task) => {
+    const stat = readFileSync(`/proc/${pid}/task/${task}/stat`, 'utf8')
+    return stat.charAt(stat.lastIndexOf(')') + 2) === 'T'
+  })
+}
