@@ -52,7 +52,7 @@ struct ProgressCounters {
   std::atomic<uint64_t> stalls{0};       // gaps of this thread above kStallNs
 };
 
-class Progress : private ProbePort {
+class Progress final : private ProbePort {
  public:
   static constexpr int64_t kStallNs = 20'000'000;
 

@@ -3,7 +3,7 @@
 import type { ProbeReport } from '../probe/probe-report.js'
 import type { RecordContext } from './decision-record.js'
 
-export const PROBE_SCHEMA = 'kvseam.probe/1'
+const PROBE_SCHEMA = 'kvseam.probe/1'
 
 /** Who wanted it: somebody who called `path.probe()`, or the background and why. */
 export type ProbeCause = 'asked' | 'unknown' | 'idle' | 'verify' | 'recover' | 'canary'
