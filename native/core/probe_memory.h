@@ -13,7 +13,7 @@
 
 namespace kvseam {
 
-class ProbeMemory : public Memory {
+class ProbeMemory final : public Memory {
  public:
   static constexpr uint64_t kHalfBytes = uint64_t{4} << 20;  // pages are taken when a probe first touches them
   static constexpr uint64_t kRegionNumber = UINT64_MAX - 1;  // the engine counts its regions from 1
@@ -26,6 +26,8 @@ class ProbeMemory : public Memory {
                        const RegionOffer& offer, std::shared_ptr<ProbeMemory>* out);
   ProbeMemory(std::shared_ptr<BackendHandle> backend, kvseam_memory memory, uint64_t owner, bool imported);
   ~ProbeMemory();
+  ProbeMemory(const ProbeMemory&) = delete;
+  ProbeMemory& operator=(const ProbeMemory&) = delete;
 
   uint64_t halfBytes() const { return bytes() / 2; }
   uint64_t sourceOffset() const { return 0; }

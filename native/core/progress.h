@@ -53,7 +53,7 @@ struct ProgressCounters {
   std::atomic<uint64_t> stalls{0};  // gaps of this thread above kStallNs
 };
 
-class Progress : private ProbePort {
+class Progress final : private ProbePort {
  public:
   static constexpr int64_t kStallNs = 20'000'000;
   // A submit that ends a sleep shorter than this many spins doubles the spin up to it; a longer sleep resets it. Owner

@@ -225,12 +225,12 @@ describe('faults', () => {
   })
 
   test('that keep the event loop busy neither lengthen a probe nor hurt the path', async () => {
-    const { path } = await twoAgents({ faults: 'rail0.probe=block(250ms)@ops(3..3)' })
+    const { path } = await twoAgents({ faults: 'rail0.probe=block(1s)@ops(3..3)' })
     const report = await path.probe({ count: 50, observe: true })
     expect(report.failed).toBe(0)
     expect(report.n + report.selfDelayed).toBe(50)
-    // The loop stood still for 250 ms; the thread that measures did not.
-    expect(report.elapsedMs).toBeLessThan(200)
+    // The loop stood still for a second; the thread that measures did not.
+    expect(report.elapsedMs).toBeLessThan(800)
     expect(path.state).toBe('healthy')
   })
 })
