@@ -30,7 +30,9 @@ bool readRail(Instance* instance, const Napi::Object& source, kvseam_rail* rail)
   uint64_t latencyNs = 0;
   if (!readText(instance, source.Get("name"), "rails[].name", &name)) return false;
   if (source.Has("device") && !readText(instance, source.Get("device"), "rails[].device", &device)) return false;
-  if (!optionalWhole(instance, source, "bytesPerSecond", &rate) || !optionalWhole(instance, source, "latencyNs", &latencyNs)) return false;
+  if (!optionalWhole(instance, source, "bytesPerSecond", &rate) ||
+      !optionalWhole(instance, source, "latencyNs", &latencyNs))
+    return false;
   if (!validName(name) || device.size() >= KVSEAM_NAME_MAX) {
     throwArgument(instance, "rails[].name '" + name + "' must have 1 to 63 characters of A-Z a-z 0-9 . _ : @ -");
     return false;
@@ -67,13 +69,16 @@ Napi::Value openAgent(const Napi::CallbackInfo& info) {
   const auto source = info[1].As<Napi::Object>();
   AgentOptions options;
   std::string backendName;
-  if (!readText(instance, source.Get("name"), "name", &options.name) || !readText(instance, source.Get("backend"), "backend", &backendName)) return env.Undefined();
+  if (!readText(instance, source.Get("name"), "name", &options.name) ||
+      !readText(instance, source.Get("backend"), "backend", &backendName))
+    return env.Undefined();
   uint64_t maxTransfers = options.progress.maxTransfers;
   uint64_t maxPaths = options.progress.maxPaths;
   auto spinNs = static_cast<uint64_t>(options.progress.spinNs);
   auto graceNs = static_cast<uint64_t>(options.progress.quiesceGraceNs);
-  if (!optionalWhole(instance, source, "maxTransfers", &maxTransfers) || !optionalWhole(instance, source, "maxPaths", &maxPaths) ||
-      !optionalWhole(instance, source, "spinNs", &spinNs) || !optionalWhole(instance, source, "quiesceGraceNs", &graceNs)) {
+  if (!optionalWhole(instance, source, "maxTransfers", &maxTransfers) ||
+      !optionalWhole(instance, source, "maxPaths", &maxPaths) || !optionalWhole(instance, source, "spinNs", &spinNs) ||
+      !optionalWhole(instance, source, "quiesceGraceNs", &graceNs)) {
     return env.Undefined();
   }
   if (maxTransfers == 0 || maxTransfers > 65'536 || maxPaths == 0 || maxPaths > 1'048'576) {
@@ -181,7 +186,8 @@ Napi::Value connect(const Napi::CallbackInfo& info) {
   const uint8_t* blob = nullptr;
   size_t bytes = 0;
   uint64_t timeoutNs = 0;
-  if (entry == nullptr || !readBytes(instance, info[1], "metadata", &blob, &bytes) || !readWhole(instance, info[2], "timeoutNs", &timeoutNs)) {
+  if (entry == nullptr || !readBytes(instance, info[1], "metadata", &blob, &bytes) ||
+      !readWhole(instance, info[2], "timeoutNs", &timeoutNs)) {
     return info.Env().Undefined();
   }
   uint32_t peer = 0;
@@ -232,8 +238,8 @@ Napi::Value addPath(const Napi::CallbackInfo& info) {
   uint64_t localRail = 0;
   uint64_t peer = 0;
   uint64_t remoteRail = 0;
-  if (entry == nullptr || !readWhole(instance, info[1], "localRail", &localRail) || !readWhole(instance, info[2], "peer", &peer) ||
-      !readWhole(instance, info[3], "remoteRail", &remoteRail)) {
+  if (entry == nullptr || !readWhole(instance, info[1], "localRail", &localRail) ||
+      !readWhole(instance, info[2], "peer", &peer) || !readWhole(instance, info[3], "remoteRail", &remoteRail)) {
     return info.Env().Undefined();
   }
   uint32_t path = 0;

@@ -44,7 +44,8 @@ inline bool readText(Instance* instance, const Napi::Value& value, const char* n
 }
 
 /** Bytes of a Uint8Array; valid during the call only. */
-inline bool readBytes(Instance* instance, const Napi::Value& value, const char* name, const uint8_t** data, size_t* bytes) {
+inline bool readBytes(Instance* instance, const Napi::Value& value, const char* name, const uint8_t** data,
+                      size_t* bytes) {
   if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
     throwArgument(instance, std::string(name) + " must be a Uint8Array");
     return false;

@@ -20,7 +20,8 @@ CompletionPort::~CompletionPort() { close(); }
 bool CompletionPort::open(napi_env env, napi_value onWake) {
   napi_value name = nullptr;
   napi_create_string_utf8(env, "kvseam", NAPI_AUTO_LENGTH, &name);
-  if (napi_create_threadsafe_function(env, onWake, nullptr, name, 0, 1, nullptr, nullptr, nullptr, callOnWake, &function_) != napi_ok) {
+  if (napi_create_threadsafe_function(env, onWake, nullptr, name, 0, 1, nullptr, nullptr, nullptr, callOnWake,
+                                      &function_) != napi_ok) {
     return false;
   }
   env_ = env;

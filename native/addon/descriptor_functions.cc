@@ -21,11 +21,13 @@ std::shared_ptr<Memory> memoryOf(const Napi::CallbackInfo& info, AgentEntry* ent
     const auto* const local = entry->agent->region(handle);
     if (local != nullptr) return *local;
   }
-  throwStatus(instance, Status(KVSEAM_STALE_REGION, KVSEAM_BLAME_local, "the region is closed or belongs to another agent; allocate it again"));
+  throwStatus(instance, Status(KVSEAM_STALE_REGION, KVSEAM_BLAME_local,
+                               "the region is closed or belongs to another agent; allocate it again"));
   return nullptr;
 }
 
-Napi::Value addList(const Napi::CallbackInfo& info, AgentEntry* entry, Status status, std::shared_ptr<DescriptorList> list) {
+Napi::Value addList(const Napi::CallbackInfo& info, AgentEntry* entry, Status status,
+                    std::shared_ptr<DescriptorList> list) {
   uint64_t handle = 0;
   if (status.ok()) status = entry->agent->addList(std::move(list), &handle);
   if (!status.ok()) {
@@ -44,8 +46,10 @@ Napi::Value listBlocks(const Napi::CallbackInfo& info) {
   uint64_t parts = 0;
   uint64_t count = 0;
   BlockLayout layout;
-  if (memory == nullptr || !readWhole(instance, info[3], "baseOffset", &layout.baseOffset) || !readWhole(instance, info[4], "strideBytes", &layout.strideBytes) ||
-      !readWhole(instance, info[5], "parts", &parts) || !readWhole(instance, info[6], "blockBytes", &layout.blockBytes) ||
+  if (memory == nullptr || !readWhole(instance, info[3], "baseOffset", &layout.baseOffset) ||
+      !readWhole(instance, info[4], "strideBytes", &layout.strideBytes) ||
+      !readWhole(instance, info[5], "parts", &parts) ||
+      !readWhole(instance, info[6], "blockBytes", &layout.blockBytes) ||
       !readWhole(instance, info[8], "count", &count)) {
     return info.Env().Undefined();
   }
@@ -87,12 +91,15 @@ Napi::Value listRuns(const Napi::CallbackInfo& info) {
   const auto offsets = info[3].As<Napi::Float64Array>();
   const auto lengths = info[4].As<Napi::Float64Array>();
   if (offsets.ElementLength() != lengths.ElementLength()) {
-    throwStatus(instance, Status::local(KVSEAM_INVALID_DESCRIPTOR, std::to_string(offsets.ElementLength()) + " offsets and " +
-                                                                       std::to_string(lengths.ElementLength()) + " lengths; both need one entry a descriptor"));
+    throwStatus(instance,
+                Status::local(KVSEAM_INVALID_DESCRIPTOR, std::to_string(offsets.ElementLength()) + " offsets and " +
+                                                             std::to_string(lengths.ElementLength()) +
+                                                             " lengths; both need one entry a descriptor"));
     return info.Env().Undefined();
   }
   std::shared_ptr<DescriptorList> list;
-  Status status = DescriptorList::fromRuns(std::move(memory), offsets.Data(), lengths.Data(), offsets.ElementLength(), &list);
+  Status status =
+      DescriptorList::fromRuns(std::move(memory), offsets.Data(), lengths.Data(), offsets.ElementLength(), &list);
   return addList(info, entry, std::move(status), std::move(list));
 }
 
@@ -128,7 +135,8 @@ const std::shared_ptr<DescriptorList>* listOf(const Napi::CallbackInfo& info) {
   uint64_t handle = 0;
   if (entry == nullptr || !readWhole(instance, info[1], "list", &handle)) return nullptr;
   const auto* const list = entry->agent->list(handle);
-  if (list == nullptr) throwArgument(instance, "the descriptor list was released or belongs to another agent; prepare it again");
+  if (list == nullptr)
+    throwArgument(instance, "the descriptor list was released or belongs to another agent; prepare it again");
   return list;
 }
 
@@ -148,7 +156,8 @@ Napi::Value releaseList(const Napi::CallbackInfo& info) {
   uint64_t agent = 0;
   uint64_t handle = 0;
   // Called by finalizers too, when the agent may be gone: nothing to release then.
-  if (!readWhole(instance, info[0], "agent", &agent) || !readWhole(instance, info[1], "list", &handle)) return info.Env().Undefined();
+  if (!readWhole(instance, info[0], "agent", &agent) || !readWhole(instance, info[1], "list", &handle))
+    return info.Env().Undefined();
   const auto* const entry = instance->agents().find(agent);
   if (entry != nullptr) (*entry)->agent->releaseList(handle);
   return info.Env().Undefined();
@@ -158,7 +167,12 @@ Napi::Value releaseList(const Napi::CallbackInfo& info) {
 class DigestWork final : public Napi::AsyncWorker {
  public:
   DigestWork(Napi::Env env, Instance* instance, std::shared_ptr<DescriptorList> list, uint64_t first, uint64_t count)
-      : AsyncWorker(env, "kvseam.digest"), instance_(instance), list_(std::move(list)), first_(first), count_(count), deferred_(Napi::Promise::Deferred::New(env)) {}
+      : AsyncWorker(env, "kvseam.digest"),
+        instance_(instance),
+        list_(std::move(list)),
+        first_(first),
+        count_(count),
+        deferred_(Napi::Promise::Deferred::New(env)) {}
   Napi::Promise promise() const { return deferred_.Promise(); }
 
  protected:
@@ -187,11 +201,15 @@ Napi::Value digest(const Napi::CallbackInfo& info) {
   const auto* const list = listOf(info);
   uint64_t first = 0;
   uint64_t count = 0;
-  if (list == nullptr || !readWhole(instance, info[2], "first", &first) || !readWhole(instance, info[3], "count", &count)) return info.Env().Undefined();
+  if (list == nullptr || !readWhole(instance, info[2], "first", &first) ||
+      !readWhole(instance, info[3], "count", &count))
+    return info.Env().Undefined();
   const uint64_t own = instance->agent(info[0])->agent->incarnation();
   for (const auto& memory : (*list)->memories()) {
     if (memory->ownerIncarnation() == own) continue;
-    throwStatus(instance, Status::local(KVSEAM_FOREIGN_REGION, "region '" + memory->name() + "' belongs to a peer; a digest is taken by the owner of the bytes"));
+    throwStatus(instance, Status::local(KVSEAM_FOREIGN_REGION,
+                                        "region '" + memory->name() +
+                                            "' belongs to a peer; a digest is taken by the owner of the bytes"));
     return info.Env().Undefined();
   }
   auto* const work = new DigestWork(info.Env(), instance, *list, first, count);  // deletes itself when done

@@ -52,7 +52,8 @@ Napi::Value makeFaultPlan(const Napi::CallbackInfo& info) {
 }
 
 FaultEntry* entryOf(Instance* instance, const Napi::Value& handle) {
-  const auto* const found = instance->faults().find(handle.IsNumber() ? static_cast<uint64_t>(handle.As<Napi::Number>().Int64Value()) : 0);
+  const auto* const found =
+      instance->faults().find(handle.IsNumber() ? static_cast<uint64_t>(handle.As<Napi::Number>().Int64Value()) : 0);
   if (found != nullptr) return found->get();
   throwStatus(instance, Status::local(KVSEAM_CLOSED, "these faults are disarmed"));
   return nullptr;
@@ -195,10 +196,12 @@ Napi::Value checkFaults(const Napi::CallbackInfo& info) {
   out.Set("delayNs", static_cast<double>(verdict.delayNs));
   out.Set("blockNs", static_cast<double>(verdict.blockNs));
   out.Set("lateNs", static_cast<double>(verdict.lateNs));
-  out.Set("outcome", verdict.terminal == nullptr ? env.Null() : Napi::String::New(env, wordOf(verdict.terminal->kind).name));
+  out.Set("outcome",
+          verdict.terminal == nullptr ? env.Null() : Napi::String::New(env, wordOf(verdict.terminal->kind).name));
   if (verdict.terminal != nullptr && verdict.terminal->kind == FaultActionKind::kError) {
     const FaultError& error = verdict.terminal->error;
-    out.Set("error", errorOf(instance, Status(static_cast<Code>(error.code), static_cast<Blame>(error.blame), "injected fault: " + opName, error.backendCode)));
+    out.Set("error", errorOf(instance, Status(static_cast<Code>(error.code), static_cast<Blame>(error.blame),
+                                              "injected fault: " + opName, error.backendCode)));
   }
   return out;
 }

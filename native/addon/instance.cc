@@ -21,14 +21,16 @@ void Instance::onEnvironmentExit(void* self) {
   auto* const instance = static_cast<Instance*>(self);
   instance->agents_.forEach([](const std::shared_ptr<AgentEntry>& entry) {
     entry->port->close();
-    if (entry->agent != nullptr) [[maybe_unused]] const Status status = entry->agent->close(kExitGraceNs);
+    if (entry->agent != nullptr) [[maybe_unused]]
+      const Status status = entry->agent->close(kExitGraceNs);
   });
 }
 
 AgentEntry* Instance::agentByNumber(uint64_t handle) {
   const auto* const found = agents_.find(handle);
   if (found != nullptr) return found->get();
-  throwStatus(this, Status::local(KVSEAM_CLOSED, "the agent is closed or belongs to another thread; open one in this thread"));
+  throwStatus(
+      this, Status::local(KVSEAM_CLOSED, "the agent is closed or belongs to another thread; open one in this thread"));
   return nullptr;
 }
 
@@ -37,7 +39,8 @@ AgentEntry* Instance::agent(const Napi::Value& handle) {
 }
 
 GateEntry* Instance::gate(const Napi::Value& handle) {
-  const auto* const found = gates_.find(handle.IsNumber() ? static_cast<uint64_t>(handle.As<Napi::Number>().Int64Value()) : 0);
+  const auto* const found =
+      gates_.find(handle.IsNumber() ? static_cast<uint64_t>(handle.As<Napi::Number>().Int64Value()) : 0);
   if (found != nullptr) return found->get();
   throwStatus(this, Status::local(KVSEAM_CLOSED, "the gate is closed or belongs to another thread"));
   return nullptr;

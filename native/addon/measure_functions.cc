@@ -17,13 +17,14 @@ Napi::Value measureMemcpy(const Napi::CallbackInfo& info) {
   uint64_t fromList = 0;
   uint64_t toList = 0;
   uint64_t rounds = 0;
-  if (to == nullptr || !readWhole(instance, info[1], "list", &fromList) || !readWhole(instance, info[3], "list", &toList) ||
-      !readWhole(instance, info[4], "rounds", &rounds)) {
+  if (to == nullptr || !readWhole(instance, info[1], "list", &fromList) ||
+      !readWhole(instance, info[3], "list", &toList) || !readWhole(instance, info[4], "rounds", &rounds)) {
     return info.Env().Undefined();
   }
   const auto* const source = from->agent->list(fromList);
   const auto* const target = to->agent->list(toList);
-  if (source == nullptr || target == nullptr || !DescriptorList::checkPair(**source, **target, 0, (*source)->count()).ok()) {
+  if (source == nullptr || target == nullptr ||
+      !DescriptorList::checkPair(**source, **target, 0, (*source)->count()).ok()) {
     throwArgument(instance, "measureMemcpy needs two live lists of the same shape");
     return info.Env().Undefined();
   }
@@ -40,6 +41,8 @@ Napi::Value measureMemcpy(const Napi::CallbackInfo& info) {
 
 }  // namespace
 
-void addMeasureFunctions(Napi::Object exports, Instance* instance) { addFunction<measureMemcpy>(exports, instance, "measureMemcpy"); }
+void addMeasureFunctions(Napi::Object exports, Instance* instance) {
+  addFunction<measureMemcpy>(exports, instance, "measureMemcpy");
+}
 
 }  // namespace kvseam::addon

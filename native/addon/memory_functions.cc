@@ -18,7 +18,8 @@ const std::shared_ptr<Region>* regionOf(const Napi::CallbackInfo& info) {
   if (entry == nullptr || !readWhole(instance, info[1], "region", &handle)) return nullptr;
   const auto* const region = entry->agent->region(handle);
   if (region == nullptr) {
-    throwStatus(instance, Status(KVSEAM_STALE_REGION, KVSEAM_BLAME_local, "the region is closed or belongs to another agent; allocate it again"));
+    throwStatus(instance, Status(KVSEAM_STALE_REGION, KVSEAM_BLAME_local,
+                                 "the region is closed or belongs to another agent; allocate it again"));
   }
   return region;
 }
@@ -29,7 +30,8 @@ Napi::Value allocate(const Napi::CallbackInfo& info) {
   const AgentEntry* const entry = instance->agent(info[0]);
   uint64_t bytes = 0;
   std::string name;
-  if (entry == nullptr || !readWhole(instance, info[1], "bytes", &bytes) || !readText(instance, info[2], "name", &name)) return info.Env().Undefined();
+  if (entry == nullptr || !readWhole(instance, info[1], "bytes", &bytes) || !readText(instance, info[2], "name", &name))
+    return info.Env().Undefined();
   uint64_t handle = 0;
   const Status status = entry->agent->allocate(bytes, name, &handle);
   if (!status.ok()) {
@@ -58,22 +60,28 @@ Napi::Value regionView(const Napi::CallbackInfo& info) {
   if ((*region)->bytes() > size_t{0x1fffffffffffff}) return info.Env().Undefined();
   auto* const share = new std::shared_ptr<Region>(*region);
   napi_value buffer = nullptr;
-  const napi_status status = napi_create_external_arraybuffer(info.Env(), (*region)->data(), (*region)->bytes(), dropShare, share, &buffer);
+  const napi_status status =
+      napi_create_external_arraybuffer(info.Env(), (*region)->data(), (*region)->bytes(), dropShare, share, &buffer);
   if (status != napi_ok) {
     delete share;
-    throwStatus(instanceOf(info), Status::local(KVSEAM_NOT_SUPPORTED, "this runtime allows no external ArrayBuffer; use region.read() and region.write()"));
+    throwStatus(instanceOf(info),
+                Status::local(KVSEAM_NOT_SUPPORTED,
+                              "this runtime allows no external ArrayBuffer; use region.read() and region.write()"));
     return info.Env().Undefined();
   }
   return Napi::Value(info.Env(), buffer);
 }
 
-bool copyRange(const Napi::CallbackInfo& info, const Region& region, uint64_t* offset, const uint8_t** data, size_t* bytes) {
+bool copyRange(const Napi::CallbackInfo& info, const Region& region, uint64_t* offset, const uint8_t** data,
+               size_t* bytes) {
   Instance* const instance = instanceOf(info);
-  if (!readWhole(instance, info[2], "offset", offset) || !readBytes(instance, info[3], "data", data, bytes)) return false;
+  if (!readWhole(instance, info[2], "offset", offset) || !readBytes(instance, info[3], "data", data, bytes))
+    return false;
   if (*bytes <= region.bytes() && *offset <= region.bytes() - *bytes) return true;
-  throwStatus(instance, Status::local(KVSEAM_OUT_OF_BOUNDS, "offset " + std::to_string(*offset) + " with " + std::to_string(*bytes) +
-                                                                " bytes ends outside region '" + region.name() + "' of " +
-                                                                std::to_string(region.bytes()) + " bytes"));
+  throwStatus(instance, Status::local(KVSEAM_OUT_OF_BOUNDS, "offset " + std::to_string(*offset) + " with " +
+                                                                std::to_string(*bytes) +
+                                                                " bytes ends outside region '" + region.name() +
+                                                                "' of " + std::to_string(region.bytes()) + " bytes"));
   return false;
 }
 
@@ -83,7 +91,8 @@ Napi::Value copyIn(const Napi::CallbackInfo& info) {
   uint64_t offset = 0;
   const uint8_t* data = nullptr;
   size_t bytes = 0;
-  if (region != nullptr && copyRange(info, **region, &offset, &data, &bytes) && bytes != 0) std::memcpy((*region)->data() + offset, data, bytes);
+  if (region != nullptr && copyRange(info, **region, &offset, &data, &bytes) && bytes != 0)
+    std::memcpy((*region)->data() + offset, data, bytes);
   return info.Env().Undefined();
 }
 
@@ -110,10 +119,13 @@ Napi::Value remoteRegion(const Napi::CallbackInfo& info) {
   AgentEntry* const entry = instance->agent(info[0]);
   uint64_t peer = 0;
   std::string name;
-  if (entry == nullptr || !readWhole(instance, info[1], "peer", &peer) || !readText(instance, info[2], "name", &name)) return info.Env().Undefined();
+  if (entry == nullptr || !readWhole(instance, info[1], "peer", &peer) || !readText(instance, info[2], "name", &name))
+    return info.Env().Undefined();
   auto region = entry->agent->remoteRegion(asIndex(peer), name);
   if (region == nullptr) {
-    throwStatus(instance, Status(KVSEAM_STALE_REGION, KVSEAM_BLAME_peer, "the peer offers no region '" + name + "'; allocate it there and fetch the metadata again"));
+    throwStatus(instance,
+                Status(KVSEAM_STALE_REGION, KVSEAM_BLAME_peer,
+                       "the peer offers no region '" + name + "'; allocate it there and fetch the metadata again"));
     return info.Env().Undefined();
   }
   return Napi::Number::New(info.Env(), static_cast<double>(entry->remoteRegions.add(std::move(region))));

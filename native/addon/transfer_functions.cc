@@ -167,7 +167,8 @@ Napi::Value remaining(const Napi::CallbackInfo& info) {
     throwArgument(instance, "there is no such slot");
     return info.Env().Undefined();
   }
-  return Napi::Number::New(info.Env(), static_cast<double>(entry->agent->remainingNs(static_cast<uint32_t>(slot), nowNs())));
+  return Napi::Number::New(info.Env(),
+                           static_cast<double>(entry->agent->remainingNs(static_cast<uint32_t>(slot), nowNs())));
 }
 
 // (agent) => [{ kind, peer, error?, name?, incarnation?, data? }]

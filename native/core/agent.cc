@@ -106,8 +106,13 @@ Status Agent::allocate(uint64_t bytes, const std::string& name, uint64_t* handle
   if (!validName(name))
     return Status::local(KVSEAM_INVALID_ARGUMENT,
                          "region name '" + name + "' must have 1 to 63 characters of A-Z a-z 0-9 . _ : @ -");
-  if (!validName(name)) return Status::local(KVSEAM_INVALID_ARGUMENT, "region name '" + name + "' must have 1 to 63 characters of A-Z a-z 0-9 . _ : @ -");
-  if (reservedName(name)) return Status::local(KVSEAM_INVALID_ARGUMENT, "region name '" + name + "' begins with 'kvseam.', which the engine keeps for itself; choose another");
+  if (!validName(name))
+    return Status::local(KVSEAM_INVALID_ARGUMENT,
+                         "region name '" + name + "' must have 1 to 63 characters of A-Z a-z 0-9 . _ : @ -");
+  if (reservedName(name))
+    return Status::local(
+        KVSEAM_INVALID_ARGUMENT,
+        "region name '" + name + "' begins with 'kvseam.', which the engine keeps for itself; choose another");
   bool taken = false;
   regions_.forEach([&](const std::shared_ptr<Region>& region) { taken = taken || region->name() == name; });
   if (taken)
@@ -162,9 +167,11 @@ Status Agent::exportMetadata(std::string* out) {
   });
   if (!status.ok()) return status;
   // An agent that can't be probed can still move payloads, so this is no reason to fail.
-  if (probeMemory_ == nullptr) [[maybe_unused]] const Status registered = ProbeMemory::allocate(backend_, incarnation_, &probeMemory_);
+  if (probeMemory_ == nullptr) [[maybe_unused]]
+    const Status registered = ProbeMemory::allocate(backend_, incarnation_, &probeMemory_);
   RegionOffer probeOffer;
-  if (probeMemory_ != nullptr && probeMemory_->offer(&probeOffer).ok()) metadata.regions.push_back(std::move(probeOffer));
+  if (probeMemory_ != nullptr && probeMemory_->offer(&probeOffer).ok())
+    metadata.regions.push_back(std::move(probeOffer));
   return metadata.write(out);
 }
 

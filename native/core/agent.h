@@ -83,7 +83,7 @@ class Agent {
     std::vector<std::shared_ptr<RemoteRegion>> regions;
     bool gone = false;
     std::string address;
-    RegionOffer probeOffer;  // no key: the peer offers none
+    RegionOffer probeOffer;                    // no key: the peer offers none
     std::shared_ptr<ProbeMemory> probeMemory;  // imported by the first probe
   };
   const Peer* peer(uint32_t index) const { return index < peers_.size() ? &peers_[index] : nullptr; }

@@ -9,8 +9,9 @@
 //  - `cancel` is a request. The completion still comes, once, when the memory is no longer touched; if it never comes
 //    the engine quarantines the memory. A backend that cannot abort one operation fences the endpoint instead.
 //  - No exception crosses this table. Nothing here blocks without a bound.
-// Threads: capabilities, rails, describe and the memory group (register to drop_key) may be called from any thread while
-// another polls; open comes before that thread starts and destroy after it ended; all other calls are that thread's only.
+// Threads: capabilities, rails, describe and the memory group (register to drop_key) may be called from any thread
+// while another polls; open comes before that thread starts and destroy after it ended; all other calls are that
+// thread's only.
 #ifndef KVSEAM_CORE_BACKEND_H_
 #define KVSEAM_CORE_BACKEND_H_
 
@@ -25,11 +26,12 @@ extern "C" {
 #define KVSEAM_BACKEND_ENTRY "kvseam_backend_entry"
 
 // Status codes; the order is part of the contract, new ones go to the end.
-#define KVSEAM_CODES(X)                                                                                            \
-  X(OK) X(INVALID_ARGUMENT) X(OUT_OF_BOUNDS) X(INVALID_DESCRIPTOR) X(CLOSED) X(STALE_REGION) X(FOREIGN_REGION)     \
-  X(REGION_BUSY) X(REGISTRATION_FAILED) X(NO_MEMORY) X(QUEUE_FULL) X(TIMEOUT) X(CANCELLED) X(PEER_DOWN)            \
-  X(STALE_EPOCH) X(TRANSFER_FAILED) X(INTEGRITY) X(METADATA_INVALID) X(INCOMPATIBLE) X(NOT_SUPPORTED)              \
-  X(BACKEND_UNAVAILABLE) X(PERMIT_INVALID) X(NO_PATH) X(FAULTS_SYNTAX) X(FAULTS_REFUSED)
+#define KVSEAM_CODES(X)                                                                                       \
+  X(OK)                                                                                                       \
+  X(INVALID_ARGUMENT) X(OUT_OF_BOUNDS) X(INVALID_DESCRIPTOR) X(CLOSED) X(STALE_REGION) X(FOREIGN_REGION)      \
+      X(REGION_BUSY) X(REGISTRATION_FAILED) X(NO_MEMORY) X(QUEUE_FULL) X(TIMEOUT) X(CANCELLED) X(PEER_DOWN)   \
+          X(STALE_EPOCH) X(TRANSFER_FAILED) X(INTEGRITY) X(METADATA_INVALID) X(INCOMPATIBLE) X(NOT_SUPPORTED) \
+              X(BACKEND_UNAVAILABLE) X(PERMIT_INVALID) X(NO_PATH) X(FAULTS_SYNTAX) X(FAULTS_REFUSED)
 
 typedef enum kvseam_code {
 #define KVSEAM_CODE_ENUM(name) KVSEAM_##name,
@@ -96,11 +98,11 @@ typedef struct kvseam_capabilities {
 } kvseam_capabilities;
 
 typedef struct kvseam_memory_request {
-  uint32_t kind;      // kvseam_memory_kind
-  uint32_t device;    // device index for foreign memory
-  void* address;      // NULL: the backend allocates
+  uint32_t kind;    // kvseam_memory_kind
+  uint32_t device;  // device index for foreign memory
+  void* address;    // NULL: the backend allocates
   uint64_t bytes;
-  uint64_t region;    // the engine's region id; unique for the life of the agent
+  uint64_t region;  // the engine's region id; unique for the life of the agent
 } kvseam_memory_request;
 
 typedef struct kvseam_memory {

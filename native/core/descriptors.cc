@@ -100,8 +100,8 @@ Status DescriptorList::fromRuns(std::shared_ptr<Memory> memory, const double* of
   bool uniform = usual != 0;  // a list of empty descriptors says so one by one
   for (uint64_t i = 0; i < count; ++i) {
     if (!wholeNumber(offsets[i]) || !wholeNumber(lengths[i])) {
-      return Status::local(KVSEAM_OUT_OF_BOUNDS, "descriptor " + std::to_string(i) + " has offset " + asText(offsets[i]) +
-                                                     " and length " + asText(lengths[i]) +
+      return Status::local(KVSEAM_OUT_OF_BOUNDS, "descriptor " + std::to_string(i) + " has offset " +
+                                                     asText(offsets[i]) + " and length " + asText(lengths[i]) +
                                                      "; both must be whole numbers from 0 to 2^53");
     }
     const auto offset = static_cast<uint64_t>(offsets[i]);

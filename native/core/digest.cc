@@ -60,7 +60,9 @@ Status digestOf(const DescriptorList& list, uint64_t first, uint64_t count, uint
   uint32_t crc = 0;
   for (uint64_t i = first; i < first + count; ++i) {
     const auto* base = static_cast<const uint8_t*>(list.memory(i)->backendMemory().address);
-    if (base == nullptr) return Status::local(KVSEAM_NOT_SUPPORTED, "the bytes of region '" + list.memory(i)->name() + "' cannot be read by the host");
+    if (base == nullptr)
+      return Status::local(KVSEAM_NOT_SUPPORTED,
+                           "the bytes of region '" + list.memory(i)->name() + "' cannot be read by the host");
     crc = crc32c(crc, base + list.offset(i), list.length(i));
   }
   *out = crc;

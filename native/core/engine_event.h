@@ -16,7 +16,13 @@
 namespace kvseam {
 
 struct EngineEvent {
-  enum class Kind : uint32_t { kConnected = 1, kPeerDown = 2, kNotification = 3, kFault = 4, kProbed = 5 };  // kFault: look at the log of firings
+  enum class Kind : uint32_t {
+    kConnected = 1,
+    kPeerDown = 2,
+    kNotification = 3,
+    kFault = 4,
+    kProbed = 5
+  };  // kFault: look at the log of firings
   Kind kind = Kind::kNotification;
   uint32_t peer = 0;
   Status status;

@@ -12,8 +12,8 @@ namespace kvseam {
 
 class Histogram {
  public:
-  static constexpr uint32_t kSubBits = 5;                    // 32 buckets an octave: width 1/32 of the value
-  static constexpr uint32_t kOctaves = 36 - kSubBits;        // values up to 2^36 ns = 68.7 s
+  static constexpr uint32_t kSubBits = 5;              // 32 buckets an octave: width 1/32 of the value
+  static constexpr uint32_t kOctaves = 36 - kSubBits;  // values up to 2^36 ns = 68.7 s
   static constexpr uint32_t kBuckets = (kOctaves + 1) << kSubBits;
 
   static constexpr uint32_t bucketOf(uint64_t ns) {

@@ -16,7 +16,8 @@ constexpr size_t kHeaderBytes = 16;
 
 template <typename T>
 void put(std::string* out, T value) {
-  for (size_t i = 0; i < sizeof(T); ++i) out->push_back(static_cast<char>(static_cast<uint64_t>(value) >> (8 * i) & 0xff));
+  for (size_t i = 0; i < sizeof(T); ++i)
+    out->push_back(static_cast<char>(static_cast<uint64_t>(value) >> (8 * i) & 0xff));
 }
 
 template <typename Length>
@@ -65,7 +66,8 @@ class Reader {
 };
 
 Status invalid(const std::string& what) {
-  return Status::protocol(KVSEAM_METADATA_INVALID, "metadata refused: " + what + "; fetch it again from the agent itself");
+  return Status::protocol(KVSEAM_METADATA_INVALID,
+                          "metadata refused: " + what + "; fetch it again from the agent itself");
 }
 
 }  // namespace
@@ -121,17 +123,20 @@ Status Metadata::write(std::string* out) const {
 
 Status Metadata::read(const uint8_t* data, size_t bytes, Metadata* out) {
   if (bytes < kHeaderBytes) return invalid(std::to_string(bytes) + " bytes are fewer than a header");
-  if (bytes > kMaxBytes) return invalid(std::to_string(bytes) + " bytes are more than the limit of " + std::to_string(kMaxBytes));
+  if (bytes > kMaxBytes)
+    return invalid(std::to_string(bytes) + " bytes are more than the limit of " + std::to_string(kMaxBytes));
   Reader reader(data, bytes);
   if (reader.take<uint32_t>() != kMagic) return invalid("it does not begin with the KVSM mark");
   const uint16_t version = reader.take<uint16_t>();
   if (version != kVersion) {
-    return Status::protocol(KVSEAM_INCOMPATIBLE, "metadata version " + std::to_string(version) + ", this build reads version " +
-                                                     std::to_string(kVersion) + "; run the same kvseam on both sides");
+    return Status::protocol(KVSEAM_INCOMPATIBLE, "metadata version " + std::to_string(version) +
+                                                     ", this build reads version " + std::to_string(kVersion) +
+                                                     "; run the same kvseam on both sides");
   }
   if (reader.take<uint16_t>() != 0) return invalid("a reserved field is set");
   const uint32_t total = reader.take<uint32_t>();
-  if (total != bytes) return invalid("it declares " + std::to_string(total) + " bytes and has " + std::to_string(bytes));
+  if (total != bytes)
+    return invalid("it declares " + std::to_string(total) + " bytes and has " + std::to_string(bytes));
   const uint32_t declared = reader.take<uint32_t>();
   const uint8_t zero[4] = {};
   uint32_t crc = crc32c(0, data, kCrcAt);
@@ -146,9 +151,11 @@ Status Metadata::read(const uint8_t* data, size_t bytes, Metadata* out) {
   parsed.address = reader.takeText<uint16_t>(KVSEAM_ADDRESS_MAX);
   const size_t rails = reader.take<uint16_t>();
   if (reader.failed()) return invalid("it ends inside the header");
-  if (!validName(parsed.backend) || !validName(parsed.agent)) return invalid("a backend or agent name has characters that are not allowed");
+  if (!validName(parsed.backend) || !validName(parsed.agent))
+    return invalid("a backend or agent name has characters that are not allowed");
   if (parsed.incarnation == 0) return invalid("the incarnation is 0");
-  if (rails == 0 || rails > kMaxRails || rails > reader.left() / 17) return invalid("it declares " + std::to_string(rails) + " rails");
+  if (rails == 0 || rails > kMaxRails || rails > reader.left() / 17)
+    return invalid("it declares " + std::to_string(rails) + " rails");
   std::unordered_set<std::string> names;
   for (size_t i = 0; i < rails; ++i) {
     kvseam_rail rail{};
@@ -156,15 +163,19 @@ Status Metadata::read(const uint8_t* data, size_t bytes, Metadata* out) {
     rail.bytes_per_second = reader.take<uint64_t>();
     const uint64_t latency = reader.take<uint64_t>();
     if (reader.failed()) return invalid("it ends inside rail " + std::to_string(i));
-    if (!validName(name) || !names.insert(name).second) return invalid("rail " + std::to_string(i) + " has a bad or repeated name");
-    if (latency > uint64_t{60} * 1'000'000'000) return invalid("rail " + std::to_string(i) + " declares a latency above 60 s");
+    if (!validName(name) || !names.insert(name).second)
+      return invalid("rail " + std::to_string(i) + " has a bad or repeated name");
+    if (latency > uint64_t{60} * 1'000'000'000)
+      return invalid("rail " + std::to_string(i) + " declares a latency above 60 s");
     rail.base_latency_ns = static_cast<int64_t>(latency);
     std::memcpy(rail.name, name.c_str(), name.size() + 1);
     parsed.rails.push_back(rail);
   }
   const size_t regions = reader.take<uint32_t>();
   if (reader.failed()) return invalid("it ends before the regions");
-  if (regions > reader.left() / 19) return invalid("it declares " + std::to_string(regions) + " regions in " + std::to_string(reader.left()) + " bytes");
+  if (regions > reader.left() / 19)
+    return invalid("it declares " + std::to_string(regions) + " regions in " + std::to_string(reader.left()) +
+                   " bytes");
   std::unordered_set<uint64_t> serials;
   names.clear();
   for (size_t i = 0; i < regions; ++i) {
@@ -177,7 +188,8 @@ Status Metadata::read(const uint8_t* data, size_t bytes, Metadata* out) {
     if (!validName(region.name) || !names.insert(region.name).second || !serials.insert(region.serial).second) {
       return invalid("region " + std::to_string(i) + " has a bad or repeated name or number");
     }
-    if (region.bytes == 0 || region.bytes > uint64_t{1} << 53) return invalid("region " + std::to_string(i) + " has an impossible size");
+    if (region.bytes == 0 || region.bytes > uint64_t{1} << 53)
+      return invalid("region " + std::to_string(i) + " has an impossible size");
     parsed.regions.push_back(std::move(region));
   }
   if (reader.left() != 0) return invalid(std::to_string(reader.left()) + " bytes follow the end");

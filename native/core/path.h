@@ -1,4 +1,5 @@
-// The unit of health as the engine sees it: one local rail to one remote rail of one peer, with what was measured there.
+// The unit of health as the engine sees it: one local rail to one remote rail of one peer, with what was measured
+// there.
 #ifndef KVSEAM_CORE_PATH_H_
 #define KVSEAM_CORE_PATH_H_
 

@@ -47,14 +47,16 @@ Status PermitBook::redeem(uint64_t permit, uint64_t path, uint32_t operation, ui
   Slot& slot = slots_[index];
   if (permit == 0 || slot.permit != permit) {
     ++counters_.refused;
-    return refuse("the permit is unknown, already used or revoked; ask the orchestrator for a decision for each transfer");
+    return refuse(
+        "the permit is unknown, already used or revoked; ask the orchestrator for a decision for each transfer");
   }
   if (slot.epoch != epoch_ || nowNs > slot.terms.expiresNs) {
     const bool late = slot.epoch == epoch_;
     release(index);
     ++counters_.expired;
     ++counters_.refused;
-    return refuse(late ? "the permit has expired; decide again and post at once" : "the permit belongs to an earlier epoch of the policy; decide again");
+    return refuse(late ? "the permit has expired; decide again and post at once"
+                       : "the permit belongs to an earlier epoch of the policy; decide again");
   }
   if (slot.terms.path != path) {
     ++counters_.refused;
@@ -62,12 +64,14 @@ Status PermitBook::redeem(uint64_t permit, uint64_t path, uint32_t operation, ui
   }
   if ((slot.terms.operations & operation) == 0) {
     ++counters_.refused;
-    return refuse(std::string("the permit does not cover a ") +
-                  (operation == kProbePermit ? "probe" : operation == KVSEAM_OP_READ ? "read" : "write"));
+    return refuse(std::string("the permit does not cover a ") + (operation == kProbePermit     ? "probe"
+                                                                 : operation == KVSEAM_OP_READ ? "read"
+                                                                                               : "write"));
   }
   if (bytes > slot.terms.maxBytes) {
     ++counters_.refused;
-    return refuse("the permit covers " + std::to_string(slot.terms.maxBytes) + " bytes and " + (operation == kProbePermit ? "the probe" : "the transfer") + " has " + std::to_string(bytes));
+    return refuse("the permit covers " + std::to_string(slot.terms.maxBytes) + " bytes and " +
+                  (operation == kProbePermit ? "the probe" : "the transfer") + " has " + std::to_string(bytes));
   }
   if (workload != nullptr) *workload = slot.terms.workload;
   release(index);

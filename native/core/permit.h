@@ -10,15 +10,16 @@
 
 namespace kvseam {
 
-/** Leave for one series of probes, which move memory of their own; it is no leave to move a user's bytes, nor the reverse. */
+/** Leave for one series of probes, which move memory of their own; it is no leave to move a user's bytes, nor the
+ * reverse. */
 inline constexpr uint32_t kProbePermit = 8;
 
 struct PermitTerms {
-  uint64_t path = 0;       // key of the path, unique within the book
-  uint32_t operations = 0; // kvseam_op_kind bits, or kProbePermit alone
+  uint64_t path = 0;        // key of the path, unique within the book
+  uint32_t operations = 0;  // kvseam_op_kind bits, or kProbePermit alone
   uint64_t maxBytes = 0;
-  int64_t expiresNs = 0;   // CLOCK_MONOTONIC
-  uint32_t workload = 0;   // class of the request as a number (FaultJudge::classHash); 0: not told
+  int64_t expiresNs = 0;  // CLOCK_MONOTONIC
+  uint32_t workload = 0;  // class of the request as a number (FaultJudge::classHash); 0: not told
 };
 
 struct PermitCounters {

@@ -628,8 +628,10 @@ void Progress::sleep(int64_t now) {
   const int fd = api_->wait_fd(self_);
   if (fd < 0 && (unquiesced_ != 0 || prober_.unquiesced() != 0)) backendAt = std::min(backendAt, now + kNoFdPollNs);
   wakeAt = std::min(wakeAt, backendAt);
-  const bool commanded = !commands_.empty() || linkCommandsWaiting_.load(std::memory_order_acquire) != 0 || prober_.ordersWaiting();
-  if (busy || commanded || prober_.fresh(now) || stopping_.load(std::memory_order_acquire) || backendAt - now < kSpinBeforeDueNs) {
+  const bool commanded =
+      !commands_.empty() || linkCommandsWaiting_.load(std::memory_order_acquire) != 0 || prober_.ordersWaiting();
+  if (busy || commanded || prober_.fresh(now) || stopping_.load(std::memory_order_acquire) ||
+      backendAt - now < kSpinBeforeDueNs) {
     sleeping_.exchange(false, std::memory_order_acq_rel);
     return;
   }

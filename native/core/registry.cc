@@ -52,7 +52,8 @@ Status Registry::find(const std::string& name, const kvseam_backend_api** out) {
   const kvseam_backend_api* const api = entry();
   if (api == nullptr) return unavailable(name, path + " refused to start");
   if (api->api_version != KVSEAM_BACKEND_API_VERSION || api->struct_bytes < sizeof(kvseam_backend_api)) {
-    return unavailable(name, path + " speaks version " + std::to_string(api->api_version) + " of the backend contract and this build version " +
+    return unavailable(name, path + " speaks version " + std::to_string(api->api_version) +
+                                 " of the backend contract and this build version " +
                                  std::to_string(KVSEAM_BACKEND_API_VERSION) + "; install matching packages");
   }
   if (name != api->name) return unavailable(name, path + " calls itself '" + api->name + "'");

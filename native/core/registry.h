@@ -1,5 +1,5 @@
-// Finds backends by name: those compiled in, then shared objects `kvseam_<name>.so` beside the addon. One that cannot be
-// opened is an answer with the reason, never a crash; nothing is ever unloaded.
+// Finds backends by name: those compiled in, then shared objects `kvseam_<name>.so` beside the addon. One that cannot
+// be opened is an answer with the reason, never a crash; nothing is ever unloaded.
 #ifndef KVSEAM_CORE_REGISTRY_H_
 #define KVSEAM_CORE_REGISTRY_H_
 

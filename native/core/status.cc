@@ -20,8 +20,8 @@ const char* codeName(int32_t code) {
 
 const char* blameName(int32_t blame) {
   switch (blame) {
-#define KVSEAM_BLAME_NAME(name)  \
-  case KVSEAM_BLAME_##name:      \
+#define KVSEAM_BLAME_NAME(name) \
+  case KVSEAM_BLAME_##name:     \
     return #name;
     KVSEAM_BLAMES(KVSEAM_BLAME_NAME)
 #undef KVSEAM_BLAME_NAME

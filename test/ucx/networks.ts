@@ -127,8 +127,11 @@ function works(...commands: string[][]): boolean {
   }
 }
 
-export const networksHere = process.env['KVSEAM_TEST_NETWORKS'] === '1' && works('tc qdisc replace dev lo root tbf rate 1gbit burst 64kb latency 100ms'.split(' '))
-if (!networksHere) console.warn('tests between network namespaces are skipped: they need KVSEAM_TEST_NETWORKS=1, root, ip and tc')
+export const networksHere =
+  process.env['KVSEAM_TEST_NETWORKS'] === '1' &&
+  works('tc qdisc replace dev lo root tbf rate 1gbit burst 64kb latency 100ms'.split(' '))
+if (!networksHere)
+  console.warn('tests between network namespaces are skipped: they need KVSEAM_TEST_NETWORKS=1, root, ip and tc')
 
 export const lossHere = networksHere && works(['nft', 'list', 'tables'])
 if (networksHere && !lossHere)

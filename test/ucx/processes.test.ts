@@ -17,6 +17,7 @@ afterEach(async () => {
 
 async function open(devices = 'tcp/lo', bytes = 1 << 20): Promise<{ seam: Seam; agent: Agent; pool: Region }> {
   seam = await openSeam({
+    profile: 'reference', // of the default one a path whose peer died proves itself for some seconds first
     backend: 'ucx',
     rails: devices.split(',').map((device, i) => ({ name: `rail${i}`, device })),
   })

@@ -54,7 +54,8 @@ kvseam_status guarded(F&& body) {
 
 kvseam_status open(const kvseam_open_params* params, kvseam_backend** out) {
   return guarded([&]() -> Status {
-    if (params->rail_count > kMaxRails) return Status::local(KVSEAM_INVALID_ARGUMENT, "the mock backend has at most 64 rails an agent");
+    if (params->rail_count > kMaxRails)
+      return Status::local(KVSEAM_INVALID_ARGUMENT, "the mock backend has at most 64 rails an agent");
     auto self = std::make_unique<kvseam_backend>();
     self->rails.assign(params->rails, params->rails + params->rail_count);
     if (self->rails.empty()) {
@@ -115,7 +116,8 @@ kvseam_status registerMemory(kvseam_backend* self, const kvseam_memory_request* 
     if (!status.ok()) return status;
     handle->serial = request->region;
     if (!self->ledger->claim(request->region, &handle->slot)) {
-      return Status::local(KVSEAM_REGISTRATION_FAILED, "too_many_regions: the mock backend offers at most " + std::to_string(Ledger::kSlots) + " at once");
+      return Status::local(KVSEAM_REGISTRATION_FAILED, "too_many_regions: the mock backend offers at most " +
+                                                           std::to_string(Ledger::kSlots) + " at once");
     }
     handle->ledger = self->ledger;
     out->address = handle->mapping->data();
@@ -153,7 +155,8 @@ kvseam_status exportAddress(kvseam_backend* self, uint8_t* out, uint32_t* bytes)
 
 /** Checks a peer's address; what comes out of metadata is not to be trusted. */
 Status readAddress(const kvseam_peer_info& peer, Address* out, std::vector<RailModel>* models) {
-  const Status bad = Status::protocol(KVSEAM_METADATA_INVALID, "the mock address of peer '" + std::string(peer.name) + "' is malformed");
+  const Status bad = Status::protocol(KVSEAM_METADATA_INVALID,
+                                      "the mock address of peer '" + std::string(peer.name) + "' is malformed");
   if (peer.address_bytes < sizeof(Address)) return bad;
   std::memcpy(out, peer.address, sizeof(Address));
   if (out->pid <= 0 || out->ledgerFd < 0 || out->rails == 0 || out->rails > kMaxRails ||
@@ -184,7 +187,8 @@ kvseam_status importKey(kvseam_backend*, const kvseam_peer_info* owner, const ui
     Status status = readAddress(*owner, &address, nullptr);
     if (!status.ok()) return status;
     RegionKey key{};
-    if (keyBytes != sizeof(key)) return Status::protocol(KVSEAM_METADATA_INVALID, "a mock region key has " + std::to_string(keyBytes) + " bytes");
+    if (keyBytes != sizeof(key))
+      return Status::protocol(KVSEAM_METADATA_INVALID, "a mock region key has " + std::to_string(keyBytes) + " bytes");
     std::memcpy(&key, bytes, sizeof(key));
     if (key.slot >= Ledger::kSlots || key.serial == 0 || key.fd < 0 || key.pid != address.pid) {
       return Status::protocol(KVSEAM_METADATA_INVALID, "a mock region key is malformed");
@@ -301,10 +305,30 @@ uint32_t counters(kvseam_backend* self, kvseam_counter* out, uint32_t max) {
 }  // namespace
 
 const kvseam_backend_api* api() {
-  static const kvseam_backend_api table = {
-      KVSEAM_BACKEND_API_VERSION, sizeof(kvseam_backend_api), "mock", open, close, destroy, capabilities, rails, registerMemory,
-      revokeMemory, deregisterMemory, exportAddress, exportKey, importKey, dropKey, connect, disconnect, post, cancel,
-      poll, waitFd, arm, describe, counters};
+  static const kvseam_backend_api table = {KVSEAM_BACKEND_API_VERSION,
+                                           sizeof(kvseam_backend_api),
+                                           "mock",
+                                           open,
+                                           close,
+                                           destroy,
+                                           capabilities,
+                                           rails,
+                                           registerMemory,
+                                           revokeMemory,
+                                           deregisterMemory,
+                                           exportAddress,
+                                           exportKey,
+                                           importKey,
+                                           dropKey,
+                                           connect,
+                                           disconnect,
+                                           post,
+                                           cancel,
+                                           poll,
+                                           waitFd,
+                                           arm,
+                                           describe,
+                                           counters};
   return &table;
 }
 

@@ -13,7 +13,7 @@ namespace kvseam::mock {
 
 namespace {
 
-constexpr uint64_t kFreeChunkBytes = 256 * 1024;   // without a rate: long enough to stream, short enough to take turns
+constexpr uint64_t kFreeChunkBytes = 256 * 1024;  // without a rate: long enough to stream, short enough to take turns
 constexpr uint64_t kPacedChunkBytes = 64 * 1024;
 constexpr uint64_t kTurnBudgetBytes = 1024 * 1024;  // then new submissions and deadlines get a look
 
@@ -46,9 +46,10 @@ Status MockEngine::post(const kvseam_op& op) {
   entry.serial = ++serial_;
   entry.startNs = nowNs();
   entry.model.latencyNs = here.latencyNs + there.latencyNs;
-  entry.model.bytesPerSecond = here.bytesPerSecond == 0 || (there.bytesPerSecond != 0 && there.bytesPerSecond < here.bytesPerSecond)
-                                   ? there.bytesPerSecond
-                                   : here.bytesPerSecond;
+  entry.model.bytesPerSecond =
+      here.bytesPerSecond == 0 || (there.bytesPerSecond != 0 && there.bytesPerSecond < here.bytesPerSecond)
+          ? there.bytesPerSecond
+          : here.bytesPerSecond;
   ++active_;
   if (op.run_count != 0) {
     rails_[op.local_rail].turns.push_back(index);
@@ -62,7 +63,8 @@ Status MockEngine::post(const kvseam_op& op) {
 
 void MockEngine::cancel(uint64_t token) {
   for (uint32_t index = 0; index < ops_.size(); ++index) {
-    if (ops_[index].used && ops_[index].op.token == token) abort(index, KVSEAM_CANCELLED, KVSEAM_BLAME_cancelled, ECANCELED);
+    if (ops_[index].used && ops_[index].op.token == token)
+      abort(index, KVSEAM_CANCELLED, KVSEAM_BLAME_cancelled, ECANCELED);
   }
 }
 

@@ -22,7 +22,8 @@ struct RailModel {
 
 class MockEngine {
  public:
-  MockEngine(std::vector<RailModel> rails, Links* links) : models_(std::move(rails)), rails_(models_.size()), links_(links) {}
+  MockEngine(std::vector<RailModel> rails, Links* links)
+      : models_(std::move(rails)), rails_(models_.size()), links_(links) {}
 
   void setPeerRails(uint32_t peer, std::vector<RailModel> rails);
   Status post(const kvseam_op& op);

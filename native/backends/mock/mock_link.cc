@@ -65,7 +65,8 @@ ssize_t receive(int fd, char* buffer, size_t bytes, Header* header) {
 }
 
 Status failed(const char* what) {
-  return {KVSEAM_BACKEND_UNAVAILABLE, KVSEAM_BLAME_local, std::string("mock backend: ") + what + ": " + std::strerror(errno), errno};
+  return {KVSEAM_BACKEND_UNAVAILABLE, KVSEAM_BLAME_local,
+          std::string("mock backend: ") + what + ": " + std::strerror(errno), errno};
 }
 
 }  // namespace
@@ -115,10 +116,12 @@ Status Links::connect(uint64_t incarnation, uint32_t* peer) {
   const auto number = static_cast<uint32_t>(out_.size());
   // Local sockets connect at once or not at all; EAGAIN is a full backlog at a peer that does not accept.
   if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), length) != 0 ||
-      send(fd, hello.data(), hello.size(), MSG_NOSIGNAL) < 0 || !watch(fd, kOutgoing | number, EPOLLIN | EPOLLRDHUP, false)) {
+      send(fd, hello.data(), hello.size(), MSG_NOSIGNAL) < 0 ||
+      !watch(fd, kOutgoing | number, EPOLLIN | EPOLLRDHUP, false)) {
     const int error = errno;
     ::close(fd);
-    return {KVSEAM_PEER_DOWN, KVSEAM_BLAME_peer, std::string("the peer does not accept connections: ") + std::strerror(error), error};
+    return {KVSEAM_PEER_DOWN, KVSEAM_BLAME_peer,
+            std::string("the peer does not accept connections: ") + std::strerror(error), error};
   }
   out_.push_back({fd, Outgoing::kConnecting, {}});
   *peer = number;
@@ -135,7 +138,8 @@ bool Links::notify(uint32_t peer, const uint8_t* data, uint32_t bytes) {
   if (!up(peer)) return false;
   Outgoing& link = out_[peer];
   std::string message = frame(kNotify, incarnation_, 0, data, bytes);
-  if (link.queued.empty() && send(link.fd, message.data(), message.size(), MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) return true;
+  if (link.queued.empty() && send(link.fd, message.data(), message.size(), MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
+    return true;
   if (link.queued.size() >= kMaxQueued) return false;
   link.queued.push_back(std::move(message));
   watch(link.fd, kOutgoing | peer, EPOLLIN | EPOLLRDHUP | EPOLLOUT, true);
@@ -166,8 +170,10 @@ void Links::accept() {
     ucred who{};
     socklen_t length = sizeof(who);
     // Abstract sockets have no file permissions, so the peer's user is checked here.
-    const bool same = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &length) == 0 && (who.uid == geteuid() || who.uid == 0);
-    if (!same || in_.size() >= kMaxIncoming || !watch(fd, kIncoming | static_cast<uint32_t>(fd), EPOLLIN | EPOLLRDHUP, false)) {
+    const bool same =
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &length) == 0 && (who.uid == geteuid() || who.uid == 0);
+    if (!same || in_.size() >= kMaxIncoming ||
+        !watch(fd, kIncoming | static_cast<uint32_t>(fd), EPOLLIN | EPOLLRDHUP, false)) {
       ::close(fd);
       continue;
     }
@@ -216,7 +222,8 @@ void Links::readIncoming(int fd) {
     Header header{};
     const ssize_t got = receive(fd, buffer, sizeof(buffer), &header);
     if (got < 0) return;
-    const std::string payload = got == 0 ? std::string() : std::string(buffer + sizeof(Header), static_cast<size_t>(got) - sizeof(Header));
+    const std::string payload =
+        got == 0 ? std::string() : std::string(buffer + sizeof(Header), static_cast<size_t>(got) - sizeof(Header));
     bool keep = got != 0;
     if (keep && header.kind == kHello && link.incarnation == 0) {
       keep = header.expected == incarnation_ && header.incarnation != 0 && validName(payload);

@@ -36,7 +36,8 @@ Status Mapping::create(const char* label, uint64_t bytes, std::unique_ptr<Mappin
   std::unique_ptr<Mapping> mapping(new Mapping());
   mapping->bytes_ = bytes;
   mapping->fd_ = memfd_create(label, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-  if (mapping->fd_ < 0) return failed(KVSEAM_REGISTRATION_FAILED, "no file descriptor for a region (see `ulimit -n`)", errno);
+  if (mapping->fd_ < 0)
+    return failed(KVSEAM_REGISTRATION_FAILED, "no file descriptor for a region (see `ulimit -n`)", errno);
   if (ftruncate(mapping->fd_, static_cast<off_t>(bytes)) != 0) {
     return failed(KVSEAM_NO_MEMORY, "sizing a region of " + std::to_string(bytes) + " bytes", errno);
   }
@@ -44,7 +45,7 @@ Status Mapping::create(const char* label, uint64_t bytes, std::unique_ptr<Mappin
   if (fcntl(mapping->fd_, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
     return failed(KVSEAM_REGISTRATION_FAILED, "sealing a region", errno);
   }
-  struct stat info {};
+  struct stat info{};
   if (fstat(mapping->fd_, &info) != 0) return failed(KVSEAM_REGISTRATION_FAILED, "reading a region's inode", errno);
   mapping->inode_ = info.st_ino;
   Status status = mapping->map();
@@ -60,15 +61,18 @@ Status Mapping::open(int32_t pid, int32_t fd, uint64_t inode, uint64_t bytes, st
   if (mapping->fd_ < 0) {
     const int error = errno;
     if (error == ENOENT) {
-      return {KVSEAM_PEER_DOWN, KVSEAM_BLAME_peer, "process " + std::to_string(pid) + " that offers the region is gone", error};
+      return {KVSEAM_PEER_DOWN, KVSEAM_BLAME_peer, "process " + std::to_string(pid) + " that offers the region is gone",
+              error};
     }
     return failed(KVSEAM_REGISTRATION_FAILED, "opening the peer's region (both processes need the same user)", error);
   }
-  struct stat info {};
+  struct stat info{};
   const int seals = fcntl(mapping->fd_, F_GET_SEALS);
-  const bool same = fstat(mapping->fd_, &info) == 0 && info.st_ino == inode && static_cast<uint64_t>(info.st_size) == bytes;
+  const bool same =
+      fstat(mapping->fd_, &info) == 0 && info.st_ino == inode && static_cast<uint64_t>(info.st_size) == bytes;
   if (!same || seals < 0 || (seals & F_SEAL_SHRINK) == 0) {
-    return {KVSEAM_STALE_REGION, KVSEAM_BLAME_peer, "the peer no longer offers this region; fetch its metadata again", 0};
+    return {KVSEAM_STALE_REGION, KVSEAM_BLAME_peer, "the peer no longer offers this region; fetch its metadata again",
+            0};
   }
   mapping->inode_ = inode;
   Status status = mapping->map();

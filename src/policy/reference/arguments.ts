@@ -44,8 +44,9 @@ export function entersWindow(sample: Sample): boolean {
     case 'timeout':
     case 'transport':
     case 'corrupt':
-    case 'link_down':
       return !sample.selfDelayed
+    // A peer that is gone makes its paths unusable; the published rules have no figure for it, and its time says nothing.
+    case 'link_down':
     case 'remote_busy':
     case 'local':
     case 'cancelled':
