@@ -33,7 +33,10 @@ fi
 cmake --preset "$preset" >/dev/null
 cmake --build --preset "$preset" -- -j2
 status=0
-"${fixed[@]}" ctest --preset "$preset" || status=$?
+# UCX itself is not instrumented: under tsan it sees races where there are none, and aborts.
+uninstrumented=()
+if [ "$preset" = tsan ]; then uninstrumented=(--exclude-regex 'Ucx'); fi
+"${fixed[@]}" ctest --preset "$preset" "${uninstrumented[@]}" || status=$?
 
 # `node vitest.mjs`, not npx, which would run npm under the sanitizer. Threads: a fork ends by SIGTERM and never reports leaks.
 export KVSEAM_PREBUILD=$PWD/.cmake/$preset
@@ -41,7 +44,10 @@ if [ "$preset" = tsan ]; then export TSAN_OPTIONS="$TSAN_OPTIONS:$node_options";
 # The command line's tests start compilers, shells and terminals, which inherit the preload: g++ leaks on purpose, dash does
 # not start under tsan. Nothing in them is native. The same holds for the benchmarks that start programs. CXX may be a launcher
 # and a compiler, so it is not quoted.
-foreign=(--exclude 'test/cli/**' --exclude 'test/bench/engine-bench.test.ts' --exclude 'test/bench/peers.test.ts')
+foreign=(--exclude 'test/cli/**' --exclude 'test/bench/**')
+# And what never loads the addon has nothing to show here.
+for folder in policy simulate replay record trace kv config doctor; do foreign+=(--exclude "test/$folder/**"); done
+foreign+=(--exclude 'test/property/policy.test.ts' --exclude 'test/ucx/**')
 LD_PRELOAD=$(${CXX:-g++} -print-file-name=$runtime) \
   "${fixed[@]}" node node_modules/vitest/vitest.mjs run --pool=threads "${foreign[@]}" "$@" || status=$?
 exit $status

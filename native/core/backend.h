@@ -102,7 +102,7 @@ typedef struct kvseam_memory_request {
   uint32_t device;  // device index for foreign memory
   void* address;    // NULL: the backend allocates
   uint64_t bytes;
-  uint64_t region;  // the engine's region id; unique for the life of the agent
+  uint64_t region;  // the engine's region id; unique for the life of the agent; above INT64_MAX: its own memory
 } kvseam_memory_request;
 
 typedef struct kvseam_memory {

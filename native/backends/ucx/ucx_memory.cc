@@ -91,7 +91,8 @@ Status OwnRegions::add(const kvseam_memory_request& request, std::unique_ptr<Own
   }
   const std::lock_guard<std::mutex> lock(mutex_);
   offered_[memory->region] = memory.get();
-  newest_ = std::max(newest_, memory->region);
+  // The engine's own memory is numbered from the top, and is no sign that everything below it has been offered.
+  if (memory->region <= INT64_MAX) newest_ = std::max(newest_, memory->region);
   *out = std::move(memory);
   return {};
 }
