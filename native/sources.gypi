@@ -2,6 +2,7 @@
   "variables": {
     "kvseam_core_sources": [
       "native/core/agent.cc",
+      "native/core/agent_peers.cc",
       "native/core/agent_probes.cc",
       "native/core/descriptors.cc",
       "native/core/digest.cc",
@@ -22,6 +23,9 @@
       "native/core/probe_memory.cc",
       "native/core/prober.cc",
       "native/core/progress.cc",
+      "native/core/progress_endings.cc",
+      "native/core/progress_links.cc",
+      "native/core/progress_posts.cc",
       "native/core/region.cc",
       "native/core/registry.cc",
       "native/core/status.cc"

@@ -42,6 +42,7 @@ struct FaultEntry {
 class Instance {
  public:
   Instance(napi_env env, std::string folder);
+  ~Instance() = default;
   Instance(const Instance&) = delete;
   Instance& operator=(const Instance&) = delete;
 

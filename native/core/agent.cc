@@ -26,10 +26,6 @@ uint64_t randomNumber() {
   return value;
 }
 
-Status closedStatus(const std::string& agent) {
-  return Status::local(KVSEAM_CLOSED, "agent '" + agent + "' is closed; open a new one");
-}
-
 Status badHandle(const char* what) {
   return Status::local(KVSEAM_INVALID_ARGUMENT,
                        std::string(what) + " is not one of this agent, or it was released; prepare it again");
@@ -82,6 +78,7 @@ Agent::Agent(std::shared_ptr<BackendHandle> backend, AgentOptions options, std::
   rails_.resize(Metadata::kMaxRails);
   rails_.resize((*backend_)->rails(backend_->self(), rails_.data(), static_cast<uint32_t>(rails_.size())));
   std::vector<std::string> railNames;
+  railNames.reserve(rails_.size());
   for (const kvseam_rail& rail : rails_) railNames.emplace_back(rail.name);
   backend_->faults().names().nameAgent(name_, railNames);
   freeSlots_.reserve(options_.progress.maxTransfers);
@@ -101,7 +98,7 @@ kvseam_capabilities Agent::capabilities() const {
 }
 
 Status Agent::allocate(uint64_t bytes, const std::string& name, uint64_t* handle) {
-  if (closed_) return closedStatus(name_);
+  if (closed_) return closedStatus();
   if (bytes == 0) return Status::local(KVSEAM_INVALID_ARGUMENT, "a region has at least 1 byte");
   if (!validName(name))
     return Status::local(KVSEAM_INVALID_ARGUMENT,
@@ -138,158 +135,15 @@ Status Agent::closeRegion(uint64_t handle) {
 }
 
 Status Agent::addList(std::shared_ptr<DescriptorList> list, uint64_t* handle) {
-  if (closed_) return closedStatus(name_);
+  if (closed_) return closedStatus();
   *handle = lists_.add(std::move(list));
   if (*handle == 0)
     return Status::local(KVSEAM_QUEUE_FULL, "a million descriptor lists are held; release those that are done");
   return {};
 }
 
-Status Agent::exportMetadata(std::string* out) {
-  if (closed_) return closedStatus(name_);
-  Metadata metadata;
-  metadata.backend = (*backend_)->name;
-  metadata.agent = name_;
-  metadata.incarnation = incarnation_;
-  metadata.rails = rails_;
-  std::string address(KVSEAM_ADDRESS_MAX, '\0');
-  auto addressBytes = static_cast<uint32_t>(address.size());
-  Status status(
-      (*backend_)->export_address(backend_->self(), reinterpret_cast<uint8_t*>(address.data()), &addressBytes));
-  if (!status.ok()) return status;
-  address.resize(addressBytes);
-  metadata.address = std::move(address);
-  regions_.forEach([&](const std::shared_ptr<Region>& region) {
-    RegionOffer offer{region->serial(), region->bytes(), region->name(), {}};
-    const Status exported = region->exportKey(&offer.key);
-    if (!exported.ok()) status = exported;
-    metadata.regions.push_back(std::move(offer));
-  });
-  if (!status.ok()) return status;
-  // An agent that can't be probed can still move payloads, so this is no reason to fail.
-  if (probeMemory_ == nullptr) [[maybe_unused]]
-    const Status registered = ProbeMemory::allocate(backend_, incarnation_, &probeMemory_);
-  RegionOffer probeOffer;
-  if (probeMemory_ != nullptr && probeMemory_->offer(&probeOffer).ok())
-    metadata.regions.push_back(std::move(probeOffer));
-  return metadata.write(out);
-}
-
-Status Agent::connect(const uint8_t* blob, size_t bytes, int64_t deadlineNs, uint32_t* peerOut) {
-  if (closed_) return closedStatus(name_);
-  Metadata metadata;
-  Status status = Metadata::read(blob, bytes, &metadata);
-  if (!status.ok()) return status;
-  if (metadata.backend != (*backend_)->name) {
-    return Status::protocol(KVSEAM_INCOMPATIBLE, "peer '" + metadata.agent + "' uses backend '" + metadata.backend +
-                                                     "' and this agent '" + (*backend_)->name +
-                                                     "'; open both with the same backend");
-  }
-  uint32_t known = static_cast<uint32_t>(peers_.size());
-  for (uint32_t i = 0; i < peers_.size(); ++i) {
-    if (peers_[i].name == metadata.agent && !peers_[i].gone) known = i;
-  }
-  const bool sameLife = known < peers_.size() && peers_[known].incarnation == metadata.incarnation;
-
-  const kvseam_peer_info info{metadata.agent.c_str(), metadata.incarnation,
-                              reinterpret_cast<const uint8_t*>(metadata.address.data()),
-                              static_cast<uint32_t>(metadata.address.size())};
-  // Import everything before anything changes: a refused blob leaves the peer table as it was.
-  std::vector<std::shared_ptr<RemoteRegion>> regions;
-  RegionOffer probeOffer;
-  for (RegionOffer& offer : metadata.regions) {
-    if (reservedName(offer.name)) {
-      if (offer.name == ProbeMemory::kName) probeOffer = std::move(offer);
-      continue;
-    }
-    if (sameLife) {
-      const auto& old = peers_[known].regions;
-      const auto kept =
-          std::find_if(old.begin(), old.end(), [&](const auto& r) { return r->serial() == offer.serial; });
-      if (kept != old.end()) {
-        regions.push_back(*kept);
-        continue;
-      }
-    }
-    std::shared_ptr<RemoteRegion> region;
-    status = RemoteRegion::import(backend_, info, offer.key, offer.bytes, offer.serial, offer.name, &region);
-    if (!status.ok()) return status;
-    regions.push_back(std::move(region));
-  }
-  if (sameLife) {
-    Peer& peer = peers_[known];
-    for (const auto& old : peer.regions) {
-      if (std::find(regions.begin(), regions.end(), old) == regions.end()) old->drop();
-    }
-    peer.regions = std::move(regions);
-    if (peer.probeOffer.key.empty()) peer.probeOffer = std::move(probeOffer);
-    *peerOut = known;
-    return {};
-  }
-  if (peers_.size() >= 65'536)
-    return Status::local(KVSEAM_QUEUE_FULL,
-                         "65,536 peers have been connected in the life of this agent; open a new agent");
-  const auto index = static_cast<uint32_t>(peers_.size());
-  if (!progress_->connect(index, metadata.agent, metadata.incarnation, metadata.address, deadlineNs)) {
-    return Status::local(KVSEAM_QUEUE_FULL, "too many connects are waiting; try again");
-  }
-  if (known < peers_.size()) dropPeer(known);  // the same name in a new life replaces the old one
-  peers_.push_back({metadata.agent, metadata.incarnation, metadata.rails, std::move(regions), false, metadata.address,
-                    std::move(probeOffer), nullptr});
-  *peerOut = index;
-  return {};
-}
-
-void Agent::dropPeer(uint32_t index) {
-  if (index >= peers_.size() || peers_[index].gone) return;
-  Peer& peer = peers_[index];
-  peer.gone = true;
-  for (const auto& region : peer.regions) region->drop();
-  peer.regions.clear();
-  peer.probeMemory.reset();
-  progress_->disconnect(index);
-}
-
-std::shared_ptr<RemoteRegion> Agent::remoteRegion(uint32_t peer, const std::string& regionName) const {
-  if (peer >= peers_.size()) return nullptr;
-  for (const auto& region : peers_[peer].regions) {
-    if (region->name() == regionName) return region;
-  }
-  return nullptr;
-}
-
-Status Agent::addPath(uint32_t localRail, uint32_t peer, uint32_t remoteRail, uint32_t* out) {
-  if (closed_) return closedStatus(name_);
-  if (peer >= peers_.size()) return badHandle("the peer");
-  if (localRail >= rails_.size() || remoteRail >= peers_[peer].rails.size()) {
-    return Status::local(KVSEAM_NO_PATH, "rail " + std::to_string(localRail) + " here or rail " +
-                                             std::to_string(remoteRail) + " of peer '" + peers_[peer].name +
-                                             "' does not exist");
-  }
-  for (uint32_t i = 0; i < progress_->pathCount(); ++i) {
-    const Path& known = *progress_->path(i);
-    if (known.localRail == localRail && known.peer == peer && known.remoteRail == remoteRail) {
-      *out = i;
-      return {};
-    }
-  }
-  Path* const path = progress_->addPath(out);
-  if (path == nullptr) {
-    return Status::local(KVSEAM_QUEUE_FULL,
-                         "the agent has its " + std::to_string(options_.progress.maxPaths) + " paths; raise maxPaths");
-  }
-  path->localRail = localRail;
-  path->peer = peer;
-  path->remoteRail = remoteRail;
-  path->key = uint64_t{numberInBook_} << 32 | *out;
-  backend_->faults().names().namePath(*out, rails_[localRail].name, peers_[peer].name,
-                                      peers_[peer].rails[remoteRail].name);
-  backend_->faults().pathAdded(*out);
-  return {};
-}
-
 Status Agent::armFaults(const std::shared_ptr<FaultPlan>& plan, bool allowReal) {
-  if (closed_) return closedStatus(name_);
+  if (closed_) return closedStatus();
   const uint32_t label = capabilities().label;
   if (label != KVSEAM_LABEL_MOCK && !allowReal) {
     return Status::local(KVSEAM_FAULTS_REFUSED,
@@ -321,7 +175,7 @@ Status Agent::takeSlot(uint32_t* slot) {
 }
 
 Status Agent::post(PostRequest request, uint64_t* out) {
-  if (closed_) return closedStatus(name_);
+  if (closed_) return closedStatus();
   const auto* local = lists_.find(request.localList);
   const auto* remote = lists_.find(request.remoteList);
   if (local == nullptr) return badHandle("the local descriptor list");
@@ -385,7 +239,7 @@ Status Agent::post(PostRequest request, uint64_t* out) {
 }
 
 Status Agent::notify(uint32_t pathIndex, std::string payload, int64_t deadlineNs, uint64_t* out) {
-  if (closed_) return closedStatus(name_);
+  if (closed_) return closedStatus();
   const Path* const path = progress_->path(pathIndex);
   if (path == nullptr) return Status::local(KVSEAM_NO_PATH, "path " + std::to_string(pathIndex) + " does not exist");
   if (payload.empty() || payload.size() > kControlBytes) {

@@ -126,6 +126,9 @@ class Agent {
  private:
   Agent(std::shared_ptr<BackendHandle> backend, AgentOptions options, std::shared_ptr<PermitBook> permits,
         uint32_t numberInBook, WakeTarget* wake);
+  Status closedStatus() const {
+    return Status::local(KVSEAM_CLOSED, "agent '" + name_ + "' is closed; open a new one");
+  }
   Status takeSlot(uint32_t* slot);
   uint64_t launch(uint32_t slot, int64_t submittedNs);
   Status checkProbe(const ProbeRequest& request) const;

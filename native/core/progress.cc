@@ -1,4 +1,5 @@
-// The loop of the progress thread and the two endings of a transfer.
+// The loop of the progress thread: its start and end, commands, polls and sleep. What it does to peers, posts and
+// endings stands in the files beside this one.
 #include "progress.h"
 
 #include <poll.h>
@@ -22,15 +23,12 @@ namespace kvseam {
 namespace {
 
 constexpr int64_t kForeverNs = std::numeric_limits<int64_t>::max();
-constexpr int64_t kRetryNs = 100'000;         // a refused post is tried again after this, then ever more rarely ...
-constexpr int64_t kMaxRetryNs = 3'200'000;    // ... but at least this often, and at once when something completes
 constexpr int64_t kNoFdPollNs = 200'000;      // back-off of a backend that has nothing to sleep on
 constexpr int64_t kSpinBeforeDueNs = 60'000;  // a sleeping thread wakes tens of microseconds late, so spin the last bit
 constexpr int64_t kLastLookNs = 10'000'000;   // at the end, for cancelled transfers to come back
 constexpr uint32_t kEventsAPoll = 256;
 constexpr uint32_t kCommandsALoop = 256;
 constexpr uint32_t kMaxFaultChanges = 64;  // arming and disarming, waiting for the thread
-constexpr uint32_t kMaxConnects = 256;     // waiting for the thread to begin them
 
 void relax() {
 #if defined(__x86_64__)
@@ -105,27 +103,6 @@ void Progress::wakeThread() {
   [[maybe_unused]] const ssize_t written = ::write(eventFd_, &one, sizeof(one));
 }
 
-bool Progress::connect(uint32_t peer, const std::string& name, uint64_t incarnation, const std::string& address,
-                       int64_t deadlineNs) {
-  {
-    const std::lock_guard<std::mutex> lock(linkMutex_);
-    if (linkCommands_.size() >= kMaxConnects) return false;
-    linkCommands_.push_back({peer, true, name, incarnation, address, deadlineNs});
-    linkCommandsWaiting_.store(static_cast<uint32_t>(linkCommands_.size()), std::memory_order_release);
-  }
-  wakeThread();
-  return true;
-}
-
-void Progress::disconnect(uint32_t peer) {
-  {
-    const std::lock_guard<std::mutex> lock(linkMutex_);
-    linkCommands_.push_back({peer, false, {}, 0, {}, 0});
-    linkCommandsWaiting_.store(static_cast<uint32_t>(linkCommands_.size()), std::memory_order_release);
-  }
-  wakeThread();
-}
-
 void Progress::probe(std::shared_ptr<ProbeSeries> series) {
   prober_.start(std::move(series));
   wakeThread();
@@ -134,12 +111,6 @@ void Progress::probe(std::shared_ptr<ProbeSeries> series) {
 void Progress::cancelSeries(uint64_t id) {
   prober_.cancel(id);
   wakeThread();
-}
-
-bool Progress::backendPeer(uint32_t peer, uint32_t* out) const {
-  if (peer >= links_.size() || !links_[peer].up) return false;
-  *out = links_[peer].backendPeer;
-  return true;
 }
 
 void Progress::probed(std::shared_ptr<ProbeSeries> series) {
@@ -278,138 +249,6 @@ bool Progress::takeCommands() {
   return links || taken != 0;
 }
 
-void Progress::takeLinkCommands() {
-  std::deque<LinkCommand> waiting;
-  {
-    const std::lock_guard<std::mutex> lock(linkMutex_);
-    waiting.swap(linkCommands_);
-    linkCommandsWaiting_.store(0, std::memory_order_relaxed);
-  }
-  for (const LinkCommand& command : waiting) {
-    if (command.connect) {
-      beginConnect(command);
-    } else if (command.peer < links_.size() && links_[command.peer].known) {
-      api_->disconnect(self_, links_[command.peer].backendPeer);
-      links_[command.peer].up = false;
-      failWaiting(command.peer);
-    }
-  }
-}
-
-void Progress::begin(uint32_t slot) {
-  Transfer& transfer = transfers_[slot];
-  held_[slot] = transfer.generation;
-  ++unquiesced_;
-  const Path& path = *paths_[transfer.path];
-  if (path.peer >= links_.size() || !links_[path.peer].up) {
-    settle(slot, KVSEAM_PEER_DOWN, KVSEAM_BLAME_peer, 0, 0, kQuiescedFlag, nowNs());
-    return;
-  }
-  transfer.runs.clear();
-  if (transfer.local != nullptr) {
-    try {
-      DescriptorList::mergeRuns(*transfer.local, *transfer.remote, transfer.first, transfer.count, &transfer.runs);
-    } catch (const std::bad_alloc&) {
-      settle(slot, KVSEAM_NO_MEMORY, KVSEAM_BLAME_local, 0, 0, kQuiescedFlag, nowNs());
-      return;
-    }
-  }
-  wheel_.arm(slot, transfer.deadlineNs);
-  // Behind those of its own path that the backend refused, but behind no others.
-  if (refusedOnPath_.contains(transfer.path) || !post(slot)) {
-    refused_.push_back(slot);
-    ++refusedOnPath_[transfer.path];
-  }
-}
-
-/** Takes a transfer that the backend has not got out of the queue of those that wait for it. */
-void Progress::unrefuse(uint32_t slot) {
-  std::erase(refused_, slot);
-  const auto waiting = refusedOnPath_.find(transfers_[slot].path);
-  if (--waiting->second == 0) refusedOnPath_.erase(waiting);
-}
-
-/** False when the backend has no room now; every other refusal settles the transfer. */
-bool Progress::post(uint32_t slot) {
-  Transfer& transfer = transfers_[slot];
-  const Path& path = *paths_[transfer.path];
-  kvseam_op op{};
-  op.token = token(slot);
-  op.kind = transfer.operation;
-  op.peer = links_[path.peer].backendPeer;
-  op.local_rail = path.localRail;
-  op.remote_rail = path.remoteRail;
-  op.runs = transfer.runs.data();
-  op.run_count = transfer.runs.size();
-  op.bytes = transfer.bytes;
-  op.notify = transfer.notify.empty() ? nullptr : reinterpret_cast<const uint8_t*>(transfer.notify.data());
-  op.notify_bytes = static_cast<uint32_t>(transfer.notify.size());
-  op.deadline_ns = transfer.deadlineNs;
-  op.path = transfer.path;
-  op.workload = transfer.workload;
-  transfer.postedNs = nowNs();
-  const kvseam_status status = api_->post(self_, &op);
-  if (status.code == KVSEAM_QUEUE_FULL) return false;
-  if (status.code != KVSEAM_OK) {
-    settle(slot, status.code, status.blame, status.backend_code, 0, kQuiescedFlag, nowNs());
-    return true;
-  }
-  transfer.state = TransferState::kPosted;
-  counters_.posted.fetch_add(1, std::memory_order_relaxed);
-  return true;
-}
-
-void Progress::retryPosts(int64_t nowNs, bool progressed) {
-  if (refused_.empty() || (!progressed && nowNs < retryAtNs_)) return;
-  std::deque<uint32_t> waiting;
-  waiting.swap(refused_);
-  refusedOnPath_.clear();
-  bool posted = false;
-  for (const uint32_t slot : waiting) {
-    const uint32_t path = transfers_[slot].path;
-    if (!refusedOnPath_.contains(path) && post(slot)) {
-      posted = true;
-      continue;
-    }
-    refused_.push_back(slot);
-    ++refusedOnPath_[path];
-  }
-  retryDelayNs_ = posted || progressed ? kRetryNs : std::clamp(retryDelayNs_ * 2, kRetryNs, kMaxRetryNs);
-  retryAtNs_ = nowNs + retryDelayNs_;
-}
-
-void Progress::abort(uint32_t slot, uint32_t generation) {
-  if (held_[slot] != generation) return;  // it has quiesced; the slot may carry another transfer already
-  Transfer& transfer = transfers_[slot];
-  if (transfer.cancelAsked) return;
-  transfer.cancelAsked = true;
-  if (transfer.state == TransferState::kQueued) {
-    unrefuse(slot);
-    settle(slot, KVSEAM_CANCELLED, KVSEAM_BLAME_cancelled, 0, 0, kQuiescedFlag, nowNs());
-  } else if (transfer.state == TransferState::kPosted) {
-    settle(slot, KVSEAM_CANCELLED, KVSEAM_BLAME_cancelled, 0, 0, kBytesUnknownFlag, nowNs());
-    api_->cancel(self_, token(slot));
-  }
-}
-
-void Progress::beginConnect(const LinkCommand& request) {
-  const uint32_t peer = request.peer;
-  if (peer >= links_.size()) links_.resize(peer + 1);
-  PeerLink& link = links_[peer];
-  const kvseam_peer_info info{request.name.c_str(), request.incarnation,
-                              reinterpret_cast<const uint8_t*>(request.address.data()),
-                              static_cast<uint32_t>(request.address.size())};
-  const Status status(api_->connect(self_, &info, &link.backendPeer));
-  if (!status.ok()) {
-    pushEvent({EngineEvent::Kind::kConnected, peer, status, {}, 0, {}});
-    return;
-  }
-  link.known = true;
-  link.connectDeadlineNs = request.deadlineNs;
-  peerOfBackend_[link.backendPeer] = peer;
-  ++connecting_;
-}
-
 uint32_t Progress::pollBackend() {
   kvseam_event events[kEventsAPoll];
   const uint32_t count = api_->poll(self_, events, kEventsAPoll);
@@ -455,167 +294,6 @@ uint32_t Progress::pollBackend() {
     }
   }
   return count;
-}
-
-void Progress::onCompletion(const kvseam_event& event, int64_t nowNs) {
-  if (Prober::owns(event.token)) {
-    if (!prober_.onCompletion(event)) counters_.duplicateCompletions.fetch_add(1, std::memory_order_relaxed);
-    return;
-  }
-  const auto slot = static_cast<uint32_t>(event.token);
-  if (slot >= transfers_.size() || held_[slot] == 0 || token(slot) != event.token) {
-    counters_.duplicateCompletions.fetch_add(1, std::memory_order_relaxed);
-    return;
-  }
-  Transfer& transfer = transfers_[slot];
-  if (transfer.state == TransferState::kPosted) {
-    settle(slot, event.code, event.blame, event.backend_code, event.bytes, kQuiescedFlag, nowNs);
-  } else if (transfer.state == TransferState::kSettled) {
-    counters_.lateCompletions.fetch_add(1, std::memory_order_relaxed);
-    counters_.quiesced.fetch_add(1, std::memory_order_relaxed);
-    if (transfer.quarantined) counters_.quarantined.fetch_sub(1, std::memory_order_relaxed);
-    wheel_.disarm(slot);
-    transfer.state = TransferState::kQuiesced;
-    held_[slot] = 0;
-    --unquiesced_;
-    CompletionRecord record;
-    record.slot = slot;
-    record.flags = kQuiescedFlag;
-    pushRecord(record);
-  } else {
-    counters_.duplicateCompletions.fetch_add(1, std::memory_order_relaxed);
-  }
-}
-
-void Progress::onPeerDown(uint32_t backendPeer, const Status& status) {
-  const auto found = peerOfBackend_.find(backendPeer);
-  if (found == peerOfBackend_.end()) return;
-  PeerLink& link = links_[found->second];
-  if (!link.up) return;
-  link.up = false;
-  failWaiting(found->second);
-  pushEvent({EngineEvent::Kind::kPeerDown, found->second, status, {}, 0, {}});
-}
-
-/** Transfers to a lost peer that the backend has not taken yet would wait for nothing. */
-void Progress::failWaiting(uint32_t peer) {
-  prober_.onPeerDown(peer, nowNs());
-  const std::deque<uint32_t> waiting = refused_;
-  for (const uint32_t slot : waiting) {
-    if (paths_[transfers_[slot].path]->peer != peer) continue;
-    unrefuse(slot);
-    settle(slot, KVSEAM_PEER_DOWN, KVSEAM_BLAME_peer, 0, 0, kQuiescedFlag, nowNs());
-  }
-}
-
-void Progress::expire(uint32_t slot, int64_t nowNs) {
-  Transfer& transfer = transfers_[slot];
-  switch (transfer.state) {
-    case TransferState::kQueued:
-      // The backend never had room for it, so no byte of it was touched.
-      unrefuse(slot);
-      settle(slot, KVSEAM_QUEUE_FULL, KVSEAM_BLAME_local, 0, 0, kQuiescedFlag, nowNs);
-      break;
-    case TransferState::kPosted:
-      settle(slot, KVSEAM_TIMEOUT, KVSEAM_BLAME_path, 0, 0, kBytesUnknownFlag, nowNs);
-      api_->cancel(self_, token(slot));
-      break;
-    case TransferState::kSettled: {
-      transfer.quarantined = true;
-      counters_.quarantined.fetch_add(1, std::memory_order_relaxed);
-      CompletionRecord record;
-      record.slot = slot;
-      record.flags = kQuarantinedFlag;
-      pushRecord(record);
-      break;
-    }
-    default:
-      break;
-  }
-}
-
-void Progress::expireConnects(int64_t nowNs) {
-  for (uint32_t peer = 0; peer < links_.size(); ++peer) {
-    PeerLink& link = links_[peer];
-    if (link.connectDeadlineNs == 0 || nowNs < link.connectDeadlineNs) continue;
-    link.connectDeadlineNs = 0;
-    --connecting_;
-    api_->disconnect(self_, link.backendPeer);
-    pushEvent({EngineEvent::Kind::kConnected,
-               peer,
-               Status(KVSEAM_TIMEOUT, KVSEAM_BLAME_peer, "the peer did not answer the handshake in time"),
-               {},
-               0,
-               {}});
-  }
-}
-
-void Progress::settle(uint32_t slot, int32_t code, int32_t blame, int64_t backendCode, uint64_t bytes, uint32_t flags,
-                      int64_t nowNs) {
-  Transfer& transfer = transfers_[slot];
-  const bool wasPosted = transfer.state == TransferState::kPosted;
-  CompletionRecord record;
-  record.slot = slot;
-  record.flags = kSettledFlag | flags;
-  record.code = code;
-  record.blame = blame;
-  record.backendCode = backendCode;
-  record.bytes = bytes;
-  record.totalNs = nowNs - transfer.submittedNs;
-  if (wasPosted) {
-    record.postNs = transfer.postedNs - transfer.submittedNs;
-    record.wireNs = nowNs - transfer.postedNs;
-  }
-  if (transfer.submittedNs < lastStallEndNs_) record.flags |= kSelfDelayedFlag;
-  counters_.settled.fetch_add(1, std::memory_order_relaxed);
-
-  Path& path = *paths_[transfer.path];
-  if (code == KVSEAM_OK) {
-    path.succeeded.fetch_add(1, std::memory_order_relaxed);
-    path.bytes.fetch_add(bytes, std::memory_order_relaxed);
-    if (transfer.operation != KVSEAM_OP_NOTIFY && (record.flags & kSelfDelayedFlag) == 0) {
-      Histogram* const histograms = path.latency[Path::operationIndex(transfer.operation)];
-      histograms[Path::kPost].record(record.postNs);
-      histograms[Path::kWire].record(record.wireNs);
-      histograms[Path::kTotal].record(record.totalNs);
-    }
-  } else {
-    path.failed.fetch_add(1, std::memory_order_relaxed);
-  }
-  if ((flags & kQuiescedFlag) != 0) {
-    transfer.state = TransferState::kQuiesced;
-    held_[slot] = 0;
-    wheel_.disarm(slot);
-    --unquiesced_;
-    counters_.quiesced.fetch_add(1, std::memory_order_relaxed);
-  } else {
-    transfer.state = TransferState::kSettled;
-    wheel_.arm(slot, nowNs + options_.quiesceGraceNs);
-  }
-  pushRecord(record);
-}
-
-void Progress::pushRecord(const CompletionRecord& record) {
-  completions_.push(record);
-  if (options_.wakePerCompletion) {
-    const std::lock_guard<std::mutex> lock(wakeMutex_);
-    counters_.wakes.fetch_add(1, std::memory_order_relaxed);
-    if (wake_ != nullptr) wake_->wake();
-    return;
-  }
-  wakeNeeded_ = true;
-}
-
-void Progress::pushEvent(EngineEvent event) {
-  events_.push(std::move(event));
-  wakeNeeded_ = true;
-}
-
-void Progress::wakeOwner() {
-  if (wakePending_.exchange(true, std::memory_order_acq_rel)) return;
-  const std::lock_guard<std::mutex> lock(wakeMutex_);
-  counters_.wakes.fetch_add(1, std::memory_order_relaxed);
-  if (wake_ != nullptr) wake_->wake();
 }
 
 void Progress::sleep(int64_t now) {

@@ -58,6 +58,8 @@ class Region : public Memory {
   Region(std::shared_ptr<BackendHandle> backend, kvseam_memory memory, std::string name, uint64_t owner,
          uint64_t serial);
   ~Region();
+  Region(const Region&) = delete;
+  Region& operator=(const Region&) = delete;
 
   /** Number of the region within its agent; never used twice, so it is the generation as well. */
   uint64_t serial() const { return serial_; }
@@ -84,6 +86,8 @@ class RemoteRegion : public Memory {
   RemoteRegion(std::shared_ptr<BackendHandle> backend, kvseam_memory memory, std::string name, uint64_t owner,
                uint64_t serial);
   ~RemoteRegion();
+  RemoteRegion(const RemoteRegion&) = delete;
+  RemoteRegion& operator=(const RemoteRegion&) = delete;
   uint64_t serial() const { return serial_; }
   void drop() { withdraw(); }
 

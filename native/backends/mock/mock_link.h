@@ -26,7 +26,10 @@ struct LinkEvent {
 
 class Links {
  public:
+  Links() = default;
   ~Links();
+  Links(const Links&) = delete;
+  Links& operator=(const Links&) = delete;
   Status open(const std::string& agentName, uint64_t incarnation);
   void close();
 

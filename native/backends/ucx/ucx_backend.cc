@@ -33,7 +33,6 @@ constexpr int64_t kTickMovingNs = 100'000'000;
 constexpr int64_t kTickIdleNs = kvseam::ucx::kPingNs;
 constexpr int64_t kStallNs = 500'000'000;  // a gap of our own thread: nobody else is to blame for the silence
 constexpr int64_t kGoodbyeNs = 50'000'000;
-constexpr int kEndpointsAtOnce = 64;
 
 struct Watched {
   kvseam::ucx::Rail* rail;
@@ -148,7 +147,7 @@ kvseam_status open(const kvseam_open_params* params, kvseam_backend** out) {
     if (!status.ok()) return status;
     self->regions = std::make_unique<OwnRegions>(&self->rails, self->wake_fd);
     self->carrier = std::make_unique<Carrier>(params->incarnation, &self->rails);
-    self->host = std::make_unique<Host>(params->incarnation, &self->rails, self->regions.get());
+    self->host = std::make_unique<Host>(params->incarnation, self->regions.get());
     self->dialler =
         std::make_unique<Dialler>(params->agent_name, params->incarnation, &self->rails, self->carrier.get());
     for (const auto& rail : self->rails) {
@@ -456,7 +455,7 @@ uint32_t counters(kvseam_backend* self, kvseam_counter* out, uint32_t max) {
   uint32_t count = 0;
   for (const auto& [name, value] : all) {
     if (count == max) break;
-    std::strcpy(out[count].name, name);
+    std::snprintf(out[count].name, sizeof(out[count].name), "%s", name);
     out[count++].value = value;
   }
   return count;

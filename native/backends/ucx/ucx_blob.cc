@@ -2,6 +2,7 @@
 // left.
 #include "ucx_blob.h"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -89,7 +90,7 @@ Status finish(const char* what, std::string blob, uint8_t* out, uint32_t* bytes)
   std::string crc;
   put<uint32_t>(&crc, crc32c(0, reinterpret_cast<const uint8_t*>(blob.data()), blob.size()));
   blob.replace(kCrcAt, crc.size(), crc);
-  std::memcpy(out, blob.data(), blob.size());
+  std::copy(blob.begin(), blob.end(), out);
   *bytes = static_cast<uint32_t>(blob.size());
   return {};
 }

@@ -18,6 +18,7 @@ namespace kvseam::ucx {
 class Carrier final : public ByteSink {
  public:
   Carrier(uint64_t incarnation, Rails* rails) : incarnation_(incarnation), rails_(rails) {}
+  ~Carrier() override = default;
   Carrier(const Carrier&) = delete;
   Carrier& operator=(const Carrier&) = delete;
 

@@ -55,6 +55,7 @@ void Dialler::forgetDropped() {
     for (PeerMemory* const memory : dropped) memories_.erase(memory);
   }
   std::vector<Line*> lines;
+  lines.reserve(lines_.size());
   for (const auto& [number, line] : lines_) lines.push_back(line.get());
   for (PeerMemory* const memory : dropped) {
     carrier_->forget(memory, lines);

@@ -23,6 +23,8 @@ class Dialler {
   Dialler(std::string name, uint64_t incarnation, Rails* rails, Carrier* carrier)
       : name_(std::move(name)), incarnation_(incarnation), rails_(rails), carrier_(carrier) {}
   ~Dialler();
+  Dialler(const Dialler&) = delete;
+  Dialler& operator=(const Dialler&) = delete;
 
   // Any thread: keys of peers' regions.
   PeerMemory* import(uint64_t owner, KeyBlob key, std::unique_ptr<mock::Mapping> shared);

@@ -34,8 +34,7 @@ class Host final : public ByteSink {
   static constexpr uint32_t kMaxSending = 4096;
   static constexpr size_t kMaxWriting = 65'536;
 
-  Host(uint64_t incarnation, Rails* rails, OwnRegions* regions)
-      : incarnation_(incarnation), rails_(rails), regions_(regions) {}
+  Host(uint64_t incarnation, OwnRegions* regions) : incarnation_(incarnation), regions_(regions) {}
 
   void take(Worker* worker, const Inbound& message, int64_t nowNs);
   /** What a guest writes. */
@@ -95,7 +94,6 @@ class Host final : public ByteSink {
   void drop(std::map<uint64_t, Guest>::iterator guest, bool silent, int64_t nowNs);
 
   uint64_t incarnation_;
-  Rails* rails_;
   OwnRegions* regions_;
   std::map<uint64_t, Guest> guests_;
   std::vector<PackedRun> packed_;  // of the read that is being answered

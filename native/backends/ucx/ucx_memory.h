@@ -58,6 +58,8 @@ class OwnRegions {
   /** `wakeFd`: an eventfd that is written when the progress thread has to look. */
   OwnRegions(const Rails* rails, int wakeFd) : rails_(rails), wakeFd_(wakeFd) {}
   ~OwnRegions();
+  OwnRegions(const OwnRegions&) = delete;
+  OwnRegions& operator=(const OwnRegions&) = delete;
 
   Status add(const kvseam_memory_request& request, std::unique_ptr<OwnMemory>* out);
   void revoke(uint64_t region);

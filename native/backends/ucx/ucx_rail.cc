@@ -150,8 +150,6 @@ Status Endpoint::create(Worker* worker, const std::string& address, std::unique_
   return {};
 }
 
-Endpoint::~Endpoint() = default;
-
 void Endpoint::onError(void* self, ucp_ep_h, ucs_status_t status) {
   auto* const endpoint = static_cast<Endpoint*>(self);
   endpoint->failure_ = status;

@@ -54,10 +54,8 @@ struct Outgoing {
 /** Takes bytes that arrived as a message, inside the worker's progress call. */
 class ByteSink {
  public:
+  virtual ~ByteSink() = default;
   virtual void bytes(const ByteHeader& header, const uint8_t* data, size_t count) = 0;
-
- protected:
-  ~ByteSink() = default;
 };
 
 class Endpoint;
@@ -121,7 +119,7 @@ class Worker {
 class Endpoint {
  public:
   static Status create(Worker* worker, const std::string& address, std::unique_ptr<Endpoint>* out);
-  ~Endpoint();
+  ~Endpoint() = default;
   Endpoint(const Endpoint&) = delete;
   Endpoint& operator=(const Endpoint&) = delete;
 

@@ -81,7 +81,7 @@ bool Carrier::oneSided(Line* line, Operation* operation, PeerMemory* theirs, uin
   param.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA;
   param.cb.send = onMoved;
   param.user_data = operation;
-  ucp_ep_h const endpoint = line->data->endpoint->handle();
+  ucp_ep* const endpoint = line->data->endpoint->handle();
   const uint64_t there = theirs->key.address + offset;
   const bool reading = operation->op.kind == KVSEAM_OP_READ;
   operation->put = operation->put || !reading;
