@@ -4,6 +4,7 @@ import { openSeam } from '../../src/index.js'
 import { processResources } from './oracles/process-resources.js'
 
 const BLOCK = 64 * 1024
+const BLOCKS = 12 // one for each transfer: two into one block would race with the check of the first
 const SPECS = [
   '*=40%drop->40%lose',
   '*=50%late(10ms)',
@@ -24,14 +25,14 @@ async function cycle(n: number): Promise<void> {
     seam.faults.arm(`seed=${n};${SPECS[n % SPECS.length]}`)
     const prefill = await seam.agent('prefill-0')
     const decode = await seam.agent('decode-0')
-    const from = prefill.allocate(8 * BLOCK, { name: 'kv' })
-    const to = decode.allocate(8 * BLOCK, { name: 'kv' })
+    const from = prefill.allocate(BLOCKS * BLOCK, { name: 'kv' })
+    const to = decode.allocate(BLOCKS * BLOCK, { name: 'kv' })
     from.view().fill(n)
     await Promise.allSettled(
-      Array.from({ length: 12 }, (_, i) =>
+      Array.from({ length: BLOCKS }, (_, i) =>
         seam.handoff({
-          from: from.blocks(BLOCK, [i % 8]),
-          to: to.blocks(BLOCK, [(i + 3) % 8]),
+          from: from.blocks(BLOCK, [i]),
+          to: to.blocks(BLOCK, [(i + 3) % BLOCKS]),
           workload: 'batch',
           deadlineMs: 15,
         }),

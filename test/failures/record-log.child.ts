@@ -3,6 +3,9 @@
 import { once } from 'node:events'
 import { openSeam } from '../../src/index.js'
 
+// Beyond its limit a write fails instead of ending the process.
+process.on('SIGXFSZ', () => {})
+
 const seam = await openSeam({ profile: 'reference', recordLog: process.argv[2]!, sessionsPerPath: 1_000_000 })
 await seam.agent('prefill-0')
 await seam.agent('decode-0')

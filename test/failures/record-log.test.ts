@@ -70,8 +70,8 @@ describe('a decision log', () => {
 
   row(48, 'writes down the gap once there is room again', async () => {
     const file = join(folder(), 'log.jsonl')
-    // The disk is a limit on the size of files here, set and lifted while the process runs; its signal is ignored.
-    const child = spawn('sh', ['-c', `trap '' XFSZ; exec "$0" --import tsx "$1" "$2"`, process.execPath, CHILD, file], {
+    // The disk is a limit on the size of files here, set and lifted while the process runs.
+    const child = spawn(process.execPath, ['--import', 'tsx', CHILD, file], {
       cwd: root,
       stdio: ['pipe', 'pipe', 'inherit'],
     })

@@ -85,7 +85,7 @@ describe('close()', () => {
 
   // A thread stuck inside a library never reports again (native tests hold one there); the promises must not wait for it.
   it('settles what a stuck thread leaves behind, and no outcome twice', async () => {
-    const silent = { keepAlive() {}, cancel() {} } as unknown as Binding
+    const silent = { keepAlive() {}, cancel() {}, progressLag: () => 0 } as unknown as Binding
     const completions = new Completions(silent, 'a', () => {})
     completions.attach(1)
     const stuck = completions.track(SLOTS + 1)
