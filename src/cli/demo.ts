@@ -61,7 +61,7 @@ const SYNTAX = {
     decodes: { kind: 'integer', default: 2, min: 1, max: 16, help: 'decode processes' },
     rails: { kind: 'integer', default: 2, min: 1, max: 16, help: 'rails of each agent' },
     'rail-rate': { kind: 'bytes', default: 2_000_000_000, min: 1, help: 'modelled rate of a rail, bytes a second' },
-    profile: { kind: 'text', default: 'default', choices: PROFILES, help: 'rules that admit' },
+    profile: { kind: 'text', default: 'reference', choices: PROFILES, help: 'rules that admit' },
     backend: { kind: 'text', default: 'mock', value: 'NAME', help: 'transport that moves the bytes' },
     device: {
       kind: 'text',
