@@ -1,23 +1,14 @@
 // UCX between processes: push and pull, death, freezing, rebirth, and that one peer's end is nobody else's.
 
-import { readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type Agent, openSeam, type Peer, type Region, type Seam } from '../../src/index.js'
+import { freeze } from '../freeze.js'
 import { PeerProcess } from './peer-process.js'
 import { ucxHere } from './ucx-here.js'
 
 const BLOCK = 4096
 const IDS = [5, 1, 9, 200]
-
-/** SIGSTOP returns before every thread has stopped, and a running progress thread would still take a transfer. */
-async function stopped(pid: number): Promise<void> {
-  const states = (): string[] =>
-    readdirSync(`/proc/${pid}/task`).map(
-      (id) => /\) (.)/.exec(readFileSync(`/proc/${pid}/task/${id}/stat`, 'utf8'))![1]!,
-    )
-  await expect.poll(() => new Set(states())).toEqual(new Set(['T']))
-}
 
 let seam: Seam | undefined
 afterEach(async () => {
@@ -102,8 +93,7 @@ describe.skipIf(!ucxHere)('UCX between processes', { timeout: 120_000 }, () => {
     const child = await PeerProcess.start('frozen')
     const peer = await seam.connect(agent, child.metadata)
     await push(seam, pool, peer)
-    child.child.kill('SIGSTOP')
-    await stopped(child.child.pid!)
+    await freeze(child.child)
     const from = performance.now()
     await expect(push(seam, pool, peer)).rejects.toMatchObject({ code: 'KVSEAM_PEER_DOWN' })
     expect(performance.now() - from).toBeLessThan(10_000)
