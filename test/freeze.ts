@@ -3,9 +3,16 @@
 import type { ChildProcess } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 
+/** A dead child never stops; its test should say so instead of running into its own limit. */
+const LIMIT_MS = 5000
+
 export async function freeze(child: ChildProcess): Promise<void> {
   child.kill('SIGSTOP')
-  while (!standsStill(child.pid!)) await new Promise((resolve) => setTimeout(resolve, 2))
+  const untilMs = performance.now() + LIMIT_MS
+  while (!standsStill(child.pid!)) {
+    if (performance.now() > untilMs) throw new Error(`process ${child.pid} did not stop within ${LIMIT_MS} ms`)
+    await new Promise((resolve) => setTimeout(resolve, 2))
+  }
 }
 
 function standsStill(pid: number): boolean {

@@ -1,3 +1,5 @@
+// What a sweep runs over: lists, doublings and models come out as typed, nonsense is refused with the part at fault.
+
 import { describe, expect, test } from 'vitest'
 import { modelCell, parseCounts, parseSizes, rawCells, sizeName } from '../../src/bench/axes.js'
 

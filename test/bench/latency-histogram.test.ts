@@ -1,3 +1,5 @@
+// The percentiles a benchmark prints are held against exact ones; maximum, mean and jitter have to be exact.
+
 import { describe, expect, test } from 'vitest'
 import { LatencyHistogram } from '../../src/bench/latency-histogram.js'
 import { integerAt, streamOf } from '../../src/random.js'

@@ -1,3 +1,5 @@
+// kvseam explain: every candidate and failing rule of a record in sentences, and what would flip it.
+
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

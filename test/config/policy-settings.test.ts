@@ -1,3 +1,5 @@
+// Where a setting comes from, which source wins, what a bad one says, and that a bad reload changes nothing.
+
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

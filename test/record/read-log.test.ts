@@ -1,3 +1,5 @@
+// A record log reads back byte for byte; what was changed, cut off or never there is refused with its place.
+
 import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -1,3 +1,5 @@
+// A recorded run comes out of the policy byte for byte, an edited one does not, and another configuration shows its diff.
+
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -1,3 +1,5 @@
+// kvseam replay --trace: the same requests twice the same way, under the label of an emulation.
+
 import { describe, expect, test } from 'vitest'
 import { replayCommand } from '../../src/cli/replay.js'
 import { fakeIo } from '../cli/fake-io.js'
