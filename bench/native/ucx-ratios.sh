@@ -7,13 +7,17 @@ turns=${1:-5}
 sizes=${2:-"32768 4096 5;32768 64 60;4096 32768 5;4096 1 300"}
 out=$(mktemp -d)
 netns=kvseam-bench-$$
+# A namespace may only choose what its machine allows to everybody, so cubic is allowed while this runs.
+allowed=$(sysctl -n net.ipv4.tcp_allowed_congestion_control)
 cleanup() {
   ip netns del "$netns" 2>/dev/null || true
+  sysctl -qw net.ipv4.tcp_allowed_congestion_control="$allowed"
   rm -rf "$out"
 }
 trap cleanup EXIT
 read -ra flags <<<"$(pkg-config --cflags --libs ucx)"
 cc -O2 -o "$out/loop" bench/native/ucx_loop.c "${flags[@]}"
+[[ " $allowed " == *" cubic "* ]] || sysctl -qw net.ipv4.tcp_allowed_congestion_control="$allowed cubic"
 ip netns add "$netns"
 ip netns exec "$netns" ip link set lo up
 ip netns exec "$netns" sysctl -qw net.ipv4.tcp_congestion_control=cubic
