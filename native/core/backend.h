@@ -170,6 +170,7 @@ typedef enum kvseam_event_kind {
   KVSEAM_EVENT_CONNECTED = 2,     // peer, code, blame, backend_code
   KVSEAM_EVENT_PEER_DOWN = 3,     // peer, code, blame, backend_code
   KVSEAM_EVENT_NOTIFICATION = 4,  // name, incarnation, data; the pointers live until the next poll
+  KVSEAM_EVENT_MOVED = 5,         // nothing to tell, but something moved, such as a read served: no time to sleep yet
 } kvseam_event_kind;
 
 typedef struct kvseam_event {

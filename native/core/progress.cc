@@ -4,6 +4,7 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -30,13 +31,8 @@ constexpr uint32_t kEventsAPoll = 256;
 constexpr uint32_t kCommandsALoop = 256;
 constexpr uint32_t kMaxFaultChanges = 64;  // arming and disarming, waiting for the thread
 
-void relax() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#else
-  std::this_thread::yield();
-#endif
-}
+// A spinning thread gives way: where cores are few, what it waits for may need the one it spins on.
+void relax() { sched_yield(); }
 
 /** What a device may still write to is never given back: the object that holds it lives as long as the process. */
 void keepForever(std::shared_ptr<Progress> progress) {

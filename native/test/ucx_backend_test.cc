@@ -339,6 +339,21 @@ TEST(UcxLife, IdleAgentsSleep) {
   EXPECT_EQ(agents.a.endings[again].outcome.code, KVSEAM_OK);
 }
 
+// The peer of a series of reads sees no event of its own; without a word from the backend it would fall asleep after each.
+TEST(UcxLife, WhoServesAPeerStaysAwakeBetweenItsQuestions) {
+  constexpr uint32_t kReads = 400;
+  ProgressOptions patient;
+  patient.spinNs = 50 * kMillisecond;
+  UcxAgents agents({ucxRail("t", "tcp/lo")}, kUcxBlocks * kUcxBlock, patient);
+  ASSERT_TRUE(agents.a.quiesced(agents.a.mustPost(agents.request(KVSEAM_OP_READ, {0}, {0}))));
+  const uint64_t before = agents.b.counters().sleeps;
+  for (uint32_t i = 0; i < kReads; ++i) {
+    const uint32_t block = i % kUcxBlocks;
+    ASSERT_TRUE(agents.a.quiesced(agents.a.mustPost(agents.request(KVSEAM_OP_READ, {block}, {block}))));
+  }
+  EXPECT_LT(agents.b.counters().sleeps - before, kReads / 4);
+}
+
 TEST(UcxLoad, LeavesSignalsAloneAndSaysWhatItChanged) {
   struct sigaction before{};
   ASSERT_EQ(sigaction(SIGSEGV, nullptr, &before), 0);

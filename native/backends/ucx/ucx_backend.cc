@@ -160,17 +160,21 @@ kvseam_status open(const kvseam_open_params* params, kvseam_backend** out) {
   });
 }
 
-/** One round over the workers that are due, and over what they brought. */
-void progress(kvseam_backend* self, int64_t now, bool all) {
+/** One round over the workers that are due, and over what they brought. True when anything moved. */
+bool progress(kvseam_backend* self, int64_t now, bool all) {
   const bool busy = std::any_of(self->workers.begin(), self->workers.end(),
                                 [now](const Watched& watched) { return now < watched.busy_until_ns; });
   const int64_t lookEveryNs = busy ? kLookRarelyNs : kLookEveryNs;
+  bool moved = false;
   for (Watched& watched : self->workers) {
     const bool due = all || watched.worker->requests() != 0 || now < watched.busy_until_ns ||
                      now - watched.looked_ns >= lookEveryNs || (!watched.serving && self->carrier->active() != 0);
     if (!due) continue;
     watched.looked_ns = now;
-    if (watched.worker->progress()) watched.busy_until_ns = now + kStaysBusyNs;
+    if (watched.worker->progress()) {
+      watched.busy_until_ns = now + kStaysBusyNs;
+      moved = true;
+    }
     self->carrier->settleLanded();
     std::deque<Inbound>& inbox = watched.worker->inbox();
     while (!inbox.empty()) {
@@ -186,6 +190,7 @@ void progress(kvseam_backend* self, int64_t now, bool all) {
     if (watched.worker->takeBroken()) self->tick_ns = 0;
     if (!watched.worker->reap()) self->tick_ns = std::min(self->tick_ns, now + kTickBusyNs);
   }
+  return moved;
 }
 
 void tick(kvseam_backend* self, int64_t now) {
@@ -205,7 +210,7 @@ uint32_t poll(kvseam_backend* self, kvseam_event* out, uint32_t max) {
     self->dialler->excuse(now);
   }
   self->last_poll_ns = now;
-  progress(self, now, false);
+  const bool moved = progress(self, now, false);
   self->more = self->dialler->pump(now);
   if (now >= self->tick_ns || self->regions->newsWaiting()) tick(self, now);
 
@@ -231,6 +236,11 @@ uint32_t poll(kvseam_backend* self, kvseam_event* out, uint32_t max) {
     event.data = reinterpret_cast<const uint8_t*>(delivery.data.data());
     event.data_bytes = static_cast<uint32_t>(delivery.data.size());
     out[count++] = event;
+  }
+  // Whoever serves a peer would fall asleep between two of its questions.
+  if (count == 0 && moved && max != 0) {
+    out[count++] = {};
+    out[0].kind = KVSEAM_EVENT_MOVED;
   }
   return count;
 }

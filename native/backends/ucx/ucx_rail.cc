@@ -83,7 +83,8 @@ ucs_status_t Worker::handle(unsigned id, ucp_am_recv_callback_t callback) {
 
 bool Worker::progress() {
   bool moved = false;
-  for (int i = 0; i < kProgressTurns && ucp_worker_progress(worker_) != 0; ++i) moved = true;
+  // A message is answered before the next look: over tcp that look is a system call which the peer would wait for.
+  for (int i = 0; i < kProgressTurns && inbox_.empty() && ucp_worker_progress(worker_) != 0; ++i) moved = true;
   return moved;
 }
 
