@@ -68,6 +68,8 @@ export interface BenchOptions {
   /** Of the policy, where the gate is on. */
   readonly profile: Profile
   readonly rails: number
+  /** What the rails open, in turn; empty: the backend's own choice. */
+  readonly devices: readonly string[]
   readonly railBytesPerSecond: number
   readonly railLatencyUs: number
   readonly peer: 'process' | 'in-process'

@@ -141,8 +141,10 @@ export class Bench {
       { length: options.rails },
       (_, i): RailOptions => ({
         name: `rail${i}`,
-        bytesPerSecond: options.railBytesPerSecond,
-        latencyUs: options.railLatencyUs,
+        // A modelled rate is the mock's; a device has the rate that it has.
+        ...(options.devices.length === 0
+          ? { bytesPerSecond: options.railBytesPerSecond, latencyUs: options.railLatencyUs }
+          : { device: options.devices[i % options.devices.length]! }),
       }),
     )
     const far = await openFarEnd(

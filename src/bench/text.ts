@@ -28,7 +28,7 @@ export function headLines({ options, cells, operations, gates }: Sweep): string[
     options.ratePerSecond > 0 ? `${options.ratePerSecond} transfers/s, latency from when each was due` : 'closed loop'
   return [
     `kvseam bench on the ${options.backend} backend: ${operations.join(' and ')}, ${cells.length} cells, gate ${gates.join(' and ')}, ` +
-      `window ${options.window}, ${load}, ${options.rails} ${options.rails === 1 ? 'path' : 'paths'}, far end ${options.peer === 'process' ? 'in a process of its own' : 'in this process'}`,
+      `window ${options.window}, ${load}, ${options.rails} ${options.rails === 1 ? 'path' : 'paths'}, ${options.devices.length === 0 ? '' : `over ${options.devices.join(', ')}, `}far end ${options.peer === 'process' ? 'in a process of its own' : 'in this process'}`,
     ...(options.faults === null ? [] : [`with faults: ${options.faults}`]),
   ]
 }

@@ -61,6 +61,7 @@ export async function benchPeersCommand(argv: string[], io: CommandIo): Promise<
       backend: options.backend,
       profile: 'default',
       rails: 1,
+      devices: [],
       railBytesPerSecond: 0,
       railLatencyUs: 0,
       peer: options.peer,

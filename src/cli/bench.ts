@@ -69,7 +69,12 @@ const SYNTAX = {
       max: 10_000_000,
       help: 'transfers a second on a path, with latency from when each was due; 0 is as fast as it goes',
     },
-    paths: { kind: 'integer', default: 1, min: 1, max: 64, help: 'paths, a rail each' },
+    paths: { kind: 'integer', min: 1, max: 64, help: 'paths, a rail each; one, or one a device' },
+    device: {
+      kind: 'text',
+      value: 'NAMES',
+      help: 'what a real backend opens for the rails, in turn: tcp/eth0,tcp/eth1 or shm; its own choice unless given',
+    },
     load: {
       kind: 'text',
       default: 'both',
@@ -143,6 +148,7 @@ const SYNTAX = {
     'kvseam bench --block 4KiB..4MiB --batch 1..64 --op both --html bench.html',
     'kvseam bench --model llama-3.1-70b --tokens 8192 --tp 8 --memory 1GiB --gate both',
     'kvseam bench --json > base.json && kvseam bench --compare base.json --max-regress 5%',
+    'kvseam bench --backend ucx --device tcp/lo,shm --gate both',
     'kvseam bench peers --help',
     "kvseam bench --paths 2 --verify each --faults 'rail1.read=5%delay(2ms)'",
   ],
@@ -237,15 +243,21 @@ function sweepOf(options: Values): Sweep {
   const operations: readonly Operation[] = options.op === 'both' ? ['read', 'write'] : [options.op]
   const gates: readonly Gate[] = options.gate === 'both' ? ['off', 'on'] : [options.gate]
   const several: readonly Arrangement[] = options.load === 'both' ? ['isolated', 'contended'] : [options.load]
+  const devices = devicesOf(options.device)
+  const paths = options.paths ?? Math.max(1, devices.length)
+  if (paths < devices.length) {
+    throw usage(`--paths ${paths} leaves devices of --device ${options.device} unused; raise it or name fewer`)
+  }
   return {
     cells,
     operations,
     gates,
-    arrangements: options.paths === 1 ? ['alone'] : several,
+    arrangements: paths === 1 ? ['alone'] : several,
     options: {
       backend: options.backend,
       profile: options.profile,
-      rails: options.paths,
+      rails: paths,
+      devices,
       railBytesPerSecond: options['rail-rate'],
       railLatencyUs: Math.round(options['rail-latency'] * 1e3),
       peer: options.peer,
@@ -266,6 +278,13 @@ function sweepOf(options: Values): Sweep {
 /** Rules without a seed of their own get that of the run, so that a run can be repeated. */
 function seeded(faults: string, seed: number): string {
   return /^\s*seed\s*=/.test(faults) ? faults : `seed=${seed};${faults}`
+}
+
+function devicesOf(text: string | undefined): string[] {
+  if (text === undefined) return []
+  const names = text.split(',').map((name) => name.trim())
+  if (names.includes('')) throw usage(`--device ${JSON.stringify(text)} has an empty name`)
+  return names
 }
 
 /** `5%` or `0.05`. */

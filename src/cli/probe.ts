@@ -44,6 +44,11 @@ const SYNTAX = {
     },
     'rail-latency': { kind: 'duration', default: 0.05, min: 0, max: 1000, help: 'modelled one-way latency of a rail' },
     backend: { kind: 'text', default: 'mock', value: 'NAME', help: 'transport that moves the bytes' },
+    device: {
+      kind: 'text',
+      value: 'NAME',
+      help: 'what a real backend opens for each rail, such as tcp/lo (the default with ucx) or shm',
+    },
     faults: { kind: 'text', value: 'SPEC', help: 'faults in the grammar of KVSEAM_FAULTS' },
     log: { kind: 'text', value: 'FILE', help: 'append the records (kvseam.probe/1) to this file' },
     json: { kind: 'flag', help: 'print one record a series (kvseam.probe/1) on standard output, nothing else there' },
@@ -84,6 +89,8 @@ export async function probeCommand(argv: string[], io: CommandIo): Promise<numbe
       rails: options.rails,
       railBytesPerSecond: options['rail-rate'],
       railLatencyUs: Math.round(options['rail-latency'] * 1000),
+      // Its processes are all on this machine.
+      railDevice: options.device ?? (options.backend === 'ucx' ? 'tcp/lo' : undefined),
       pool: POOL,
       seed: 0,
     },

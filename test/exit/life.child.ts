@@ -223,9 +223,10 @@ const modes: Record<string, () => Promise<void>> = {
   async twice() {
     const here = await scene(30)
     const { moves } = await hang(here)
+    // Listened to first: they are rejected before the closing is over.
+    const outcomes = Promise.allSettled(moves)
     await Promise.all([here.seam.close(), here.seam.close(), here.agents[0].close()])
-    const outcomes = await Promise.allSettled(moves)
-    console.log(`settled ${outcomes.length}`)
+    console.log(`settled ${(await outcomes).length}`)
   },
 }
 
