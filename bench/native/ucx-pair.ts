@@ -1,14 +1,16 @@
 // Our side of the comparison with ucx_loop: the same blocks, shuffled the same way, handed over between two processes under
 // a permit each, timed natively to the peer's acknowledgement and by the caller. Below the policy, which would take a path
 // that is made to swing like this for a gray one. Prints JSON.
-// tsx bench/native/ucx-pair.ts <device> <push|pull> <block bytes> <blocks> <rounds>
+// With `busy` this thread works in slices of 2 ms meanwhile, as a server that has other things to do.
+// tsx bench/native/ucx-pair.ts <device> <push|pull> <block bytes> <blocks> <rounds> [busy]
 
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { Agent } from '../../src/native/agent.js'
 import { binding, OPERATION } from '../../src/native/binding.js'
 
-const [device = 'tcp/lo', mode = 'push', block = '32768', blocks = '4096', rounds = '10', role] = process.argv.slice(2)
+const [device = 'tcp/lo', mode = 'push', block = '32768', blocks = '4096', rounds = '10', role = 'idle'] =
+  process.argv.slice(2)
 const blockBytes = Number(block)
 const count = Number(blocks)
 const rails = [{ name: 'rail0', device }]
@@ -25,9 +27,19 @@ function shuffled(seed: bigint): Uint32Array {
   return ids
 }
 
+/** One slice of 2 ms after the other, with a turn of the event loop in between. */
+function keepBusy(): NodeJS.Immediate {
+  const until = performance.now() + 2
+  while (performance.now() < until);
+  return setImmediate(() => {
+    slice = keepBusy()
+  })
+}
+let slice: NodeJS.Immediate | undefined
+
 const gate = binding().openGate()
 // The native loop never sleeps, so neither does this between two rounds.
-await using agent = new Agent(gate, 'ucx', role ?? 'here', { rails, spinUs: 2000 })
+await using agent = new Agent(gate, 'ucx', role === 'there' ? 'there' : 'here', { rails, spinUs: 2000 })
 const pool = agent.allocate(blockBytes * count, { name: 'pool' })
 pool.view().fill(1)
 if (role === 'there') {
@@ -47,6 +59,7 @@ if (role === 'there') {
   const notify = mode === 'push' ? Buffer.from('done') : undefined
   const wireNs: number[] = []
   const callerNs: number[] = []
+  if (role === 'busy') slice = keepBusy()
   for (let round = 0; round < Number(rounds); round++) {
     const start = process.hrtime.bigint()
     const permit = binding().mint(gate, path.key, operation, local.bytes, 1e9)
@@ -55,7 +68,9 @@ if (role === 'there') {
     callerNs.push(Number(process.hrtime.bigint() - start))
     wireNs.push(outcome.wireNs)
   }
+  clearImmediate(slice)
   const { provider, version } = agent.info
-  console.log(JSON.stringify({ provider, version, mode, block: blockBytes, blocks: count, wireNs, callerNs }))
+  const busy = role === 'busy'
+  console.log(JSON.stringify({ provider, version, mode, busy, block: blockBytes, blocks: count, wireNs, callerNs }))
   child.disconnect()
 }

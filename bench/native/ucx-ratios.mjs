@@ -1,4 +1,4 @@
-// Reads the JSON lines of ucx-ratios.sh and prints medians of per-run medians, and ours over the native loop's.
+// Reads the JSON lines of ucx-ratios.sh and prints medians of per-run medians, ours beside the native loop's, and the targets.
 
 import { readFileSync } from 'node:fs'
 
@@ -16,24 +16,64 @@ for (const line of readFileSync(process.argv[2], 'utf8').split('\n')) {
   if (run.ns !== undefined) {
     note(`${run.tls === 'tcp' ? 'tcp' : 'shm'}|${size}|native ${run.op}`, run.ns)
   } else {
+    const what = `ours ${run.mode}${run.busy ? ', JavaScript busy' : ''}`
     const where = run.provider.replace('ucx/', '')
-    note(`${where}|${size}|ours ${run.mode}`, run.wireNs)
-    note(`${where}|${size}|ours ${run.mode}, caller`, run.callerNs)
+    note(`${where}|${size}|${what}`, run.wireNs)
+    note(`${where}|${size}|${what}, caller`, run.callerNs)
   }
 }
-console.log(
-  'transport | blocks x bytes | what | median us | best us | GB/s | runs | native put, get over it | the same of the best',
-)
+const us = (ns) => (ns / 1e3).toFixed(1)
+console.log('transport | blocks x bytes | what | median us | best us | GB/s | runs')
 for (const [key, medians] of [...rows].sort(([a], [b]) => a.localeCompare(b))) {
   const [where, size, what] = key.split('|')
   const [blocks, , bytes] = size.split(' ')
   const ns = median(medians)
-  const peer = rows.get(`${where}|${size}|native ${what.includes('pull') ? 'get' : 'put'}`)
-  const best = Math.min(...medians)
-  const ours = what.startsWith('ours') && peer !== undefined
-  const ratio = ours ? `${(median(peer) / ns).toFixed(2)} | ${(Math.min(...peer) / best).toFixed(2)}` : ' | '
   const rate = ((Number(blocks) * Number(bytes)) / ns).toFixed(2)
+  console.log(`${where} | ${size} | ${what} | ${us(ns)} | ${us(Math.min(...medians))} | ${rate} | ${medians.length}`)
+}
+
+const best = (runs) => Math.min(...runs)
+console.log('\nfigure | of the medians | of the best turns | target | ')
+function row(figure, a, b, form, target, reached) {
+  if (a === undefined || b === undefined) return
+  const middle = form(median(a), median(b))
+  const text = (value) => (target.includes('us') ? `${us(value)} us` : value.toFixed(2))
   console.log(
-    `${where} | ${size} | ${what} | ${(ns / 1e3).toFixed(1)} | ${(best / 1e3).toFixed(1)} | ${rate} | ${medians.length} | ${ratio}`,
+    `${figure} | ${text(middle)} | ${text(form(best(a), best(b)))} | ${target} | ${reached(middle) ? 'reached' : 'missed'}`,
   )
+}
+const over = (a, b) => a / b
+const more = (a, b) => b - a
+for (const where of ['tcp', 'shm']) {
+  for (const [mode, op] of [
+    ['push', 'put'],
+    ['pull', 'get'],
+  ]) {
+    const at = (size, what) => rows.get(`${where}|${size}|${what}`)
+    const pair = (size) => [at(size, `native ${op}`), at(size, `ours ${mode}`)]
+    const who = `${where} ${mode}`
+    row(
+      `${who}, 128 MiB as 4,096 x 32 KiB, native over ours`,
+      ...pair('4096 x 32768'),
+      over,
+      '>= 0.98',
+      (x) => x >= 0.98,
+    )
+    row(`${who}, 2 MiB as 64 x 32 KiB, native over ours`, ...pair('64 x 32768'), over, '>= 0.95', (x) => x >= 0.95)
+    row(
+      `${who}, 128 MiB as 32,768 x 4 KiB, native over ours`,
+      ...pair('32768 x 4096'),
+      over,
+      '>= 0.90',
+      (x) => x >= 0.9,
+    )
+    const list = pair('40960 x 4096').reverse()
+    row(`${who}, a list of 40,960 x 4 KiB, ours over native`, ...list, over, '<= 1.05', (x) => x <= 1.05)
+    const one = at('1 x 4096', `native ${op}`)
+    const caller = at('1 x 4096', `ours ${mode}, caller`)
+    row(`${who}, one 4 KiB seen by JavaScript less native`, one, caller, more, '<= 8 us', (x) => x <= 8000)
+    const idle = at('1 x 4096', `ours ${mode}`)
+    const busy = at('1 x 4096', `ours ${mode}, JavaScript busy`)
+    row(`${who}, one 4 KiB on the wire, JavaScript busy over idle`, busy, idle, over, '<= 1.2', (x) => x <= 1.2)
+  }
 }

@@ -27,12 +27,11 @@ constexpr int64_t kForeverNs = std::numeric_limits<int64_t>::max();
 constexpr int64_t kNoFdPollNs = 200'000;      // back-off of a backend that has nothing to sleep on
 constexpr int64_t kSpinBeforeDueNs = 60'000;  // a sleeping thread wakes tens of microseconds late, so spin the last bit
 constexpr int64_t kLastLookNs = 10'000'000;   // at the end, for cancelled transfers to come back
+constexpr int64_t kCrowdedNs = 30'000;        // away for this long after giving way: others want this core ...
+constexpr int64_t kCrowdedForNs = 100'000'000;  // ... so sleep at once for a while, since whoever wakes goes first
 constexpr uint32_t kEventsAPoll = 256;
 constexpr uint32_t kCommandsALoop = 256;
 constexpr uint32_t kMaxFaultChanges = 64;  // arming and disarming, waiting for the thread
-
-// A spinning thread gives way: where cores are few, what it waits for may need the one it spins on.
-void relax() { sched_yield(); }
 
 /** What a device may still write to is never given back: the object that holds it lives as long as the process. */
 void keepForever(std::shared_ptr<Progress> progress) {
@@ -207,13 +206,22 @@ bool Progress::run() {
     }
     if (worked) {
       lastWorkNs = now;
-    } else if (now - lastWorkNs < spinNs_) {
-      relax();
+    } else if (now - lastWorkNs < spinNs_ && now >= crowdedUntilNs_) {
+      giveWay();
     } else {
       sleep(now);
     }
   }
   return shutDown();
+}
+
+// Where cores are few, what a spinning thread waits for may need the one that it spins on. But who gives way to a
+// thread that has much to do comes back after that one's slice, milliseconds later.
+void Progress::giveWay() {
+  const int64_t before = nowNs();
+  sched_yield();
+  const int64_t after = nowNs();
+  if (after - before > kCrowdedNs) crowdedUntilNs_ = after + kCrowdedForNs;
 }
 
 // A gap in this loop delays every transfer that was in flight across it; that is our fault, not the path's.

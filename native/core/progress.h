@@ -170,6 +170,7 @@ class Progress final : private ProbePort {
   void pushRecord(const CompletionRecord& record);
   void pushEvent(EngineEvent event);
   void wakeOwner();
+  void giveWay();
   void noteLoop(int64_t nowNs);
   void sleep(int64_t nowNs);
   bool shutDown();
@@ -219,7 +220,8 @@ class Progress final : private ProbePort {
   uint32_t connecting_ = 0;
   uint32_t unquiesced_ = 0;
   int64_t lastStallEndNs_ = 0;
-  int64_t spinNs_;  // now; from options_.spinNs to kSpinGrowth times that
+  int64_t crowdedUntilNs_ = 0;  // no spinning until then
+  int64_t spinNs_;              // now; from options_.spinNs to kSpinGrowth times that
   bool wakeNeeded_ = false;
 
   /** Outlives this object, so that the thread can say that it is over when it has let go of it. */
