@@ -56,9 +56,8 @@ inline std::vector<uint32_t> shuffledIds(uint32_t count, uint32_t seed) {
 
 /** Two agents of this process over UCX, `a` connected to `b`. */
 struct UcxAgents {
-  explicit UcxAgents(const std::vector<kvseam_rail>& rails, uint64_t bytes = kUcxBlocks * kUcxBlock,
-                     const ProgressOptions& options = {})
-      : book(newBook()), b(ucxApi(), "b", book, 2, options, rails), a(ucxApi(), "a", book, 1, options, rails) {
+  explicit UcxAgents(const std::vector<kvseam_rail>& rails, uint64_t bytes = kUcxBlocks * kUcxBlock)
+      : book(newBook()), b(ucxApi(), "b", book, 2, {}, rails), a(ucxApi(), "a", book, 1, {}, rails) {
     there = b.allocate(bytes, "pool");
     here = a.allocate(bytes, "pool");
     fillWithNoise(b.data(there), bytes, 1);
