@@ -81,6 +81,7 @@
       "native/test/load_guard_test.cc",
       "native/test/metadata_test.cc",
       "native/test/mock_backend_test.cc",
+      "native/test/mock_processes_test.cc",
       "native/test/permit_test.cc",
       "native/test/probe_test.cc",
       "native/test/registry_test.cc",

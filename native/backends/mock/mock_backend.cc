@@ -4,6 +4,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -229,7 +230,7 @@ kvseam_status connect(kvseam_backend* self, const kvseam_peer_info* peer, uint32
 
 void disconnect(kvseam_backend* self, uint32_t peer) {
   self->links.disconnect(peer);
-  self->engine->peerDown(peer);
+  self->engine->peerDown(peer, ECONNRESET);
 }
 
 kvseam_status post(kvseam_backend* self, const kvseam_op* op) {
@@ -244,7 +245,7 @@ uint32_t poll(kvseam_backend* self, kvseam_event* out, uint32_t max) {
   uint32_t count = self->engine->advance(now, out, max);
   if (now - self->looked_at_sockets_ns >= kSocketEveryNs) {
     self->looked_at_sockets_ns = now;
-    self->links.poll();
+    self->links.poll(now);
   }
   self->delivered.clear();
   while (self->delivered.size() < max - count && !self->links.events().empty()) {
@@ -264,7 +265,7 @@ uint32_t poll(kvseam_backend* self, kvseam_event* out, uint32_t max) {
         break;
       case LinkEvent::Kind::kDown:
         event.kind = KVSEAM_EVENT_PEER_DOWN;
-        self->engine->peerDown(link.peer);
+        self->engine->peerDown(link.peer, link.error);
         break;
       case LinkEvent::Kind::kNotification:
         event.kind = KVSEAM_EVENT_NOTIFICATION;
@@ -283,12 +284,15 @@ int waitFd(kvseam_backend* self) { return self->links.waitFd(); }
 
 int arm(kvseam_backend* self, int64_t* wakeAtNs) {
   self->looked_at_sockets_ns = 0;  // whatever wakes the thread, its next poll looks
-  if (!self->links.events().empty()) return 1;
-  return self->engine->busy(wakeAtNs) ? 1 : 0;
+  if (!self->links.events().empty() || self->engine->busy(wakeAtNs)) return 1;
+  *wakeAtNs = std::min(*wakeAtNs, self->links.dueNs());
+  return 0;
 }
 
 void describe(kvseam_backend*, int64_t backendCode, char* out, uint32_t outBytes) {
-  const char* const text = backendCode == 0 ? "" : std::strerror(static_cast<int>(backendCode));
+  const char* text = "";
+  if (backendCode == ETIMEDOUT) text = "the peer has given no sign of life";
+  if (backendCode != 0 && backendCode != ETIMEDOUT) text = std::strerror(static_cast<int>(backendCode));
   std::strncpy(out, text, outBytes - 1);
   out[outBytes - 1] = '\0';
 }

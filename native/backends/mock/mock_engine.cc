@@ -68,9 +68,9 @@ void MockEngine::cancel(uint64_t token) {
   }
 }
 
-void MockEngine::peerDown(uint32_t peer) {
+void MockEngine::peerDown(uint32_t peer, int64_t backendCode) {
   for (uint32_t index = 0; index < ops_.size(); ++index) {
-    if (ops_[index].used && ops_[index].op.peer == peer) abort(index, KVSEAM_PEER_DOWN, KVSEAM_BLAME_peer, ECONNRESET);
+    if (ops_[index].used && ops_[index].op.peer == peer) abort(index, KVSEAM_PEER_DOWN, KVSEAM_BLAME_peer, backendCode);
   }
 }
 

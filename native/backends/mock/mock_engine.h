@@ -28,7 +28,7 @@ class MockEngine {
   void setPeerRails(uint32_t peer, std::vector<RailModel> rails);
   Status post(const kvseam_op& op);
   void cancel(uint64_t token);
-  void peerDown(uint32_t peer);
+  void peerDown(uint32_t peer, int64_t backendCode);
   /** Moves what is due now; completions go to `out`. Returns how many. */
   uint32_t advance(int64_t nowNs, kvseam_event* out, uint32_t max);
   /** True when advance() has work at once; otherwise the time of the next work. */

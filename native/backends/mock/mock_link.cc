@@ -6,6 +6,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstdio>
@@ -19,16 +20,22 @@ namespace kvseam::mock {
 namespace {
 
 constexpr uint32_t kMagic = 0x6b766d6c;
-constexpr uint16_t kVersion = 1;
+constexpr uint16_t kVersion = 2;
 constexpr size_t kMaxIncoming = 1024;
 constexpr size_t kMaxQueued = 4096;
 constexpr int kReadsAWake = 64;  // one busy peer must not starve the others
+
+// Who was dialled from another process says that it lives this often, unasked: nothing else goes that way, so a life
+// sign never waits behind messages. Silence for this long is a frozen peer.
+constexpr int64_t kBeatNs = 250'000'000;
+constexpr int64_t kSilentNs = 1'750'000'000;
+constexpr int64_t kStallNs = 20'000'000;  // woken later than this, we stood still ourselves
 
 constexpr uint64_t kListener = 0;
 constexpr uint64_t kOutgoing = uint64_t{1} << 32;
 constexpr uint64_t kIncoming = uint64_t{2} << 32;
 
-enum Kind : uint16_t { kHello = 1, kWelcome = 2, kNotify = 3 };
+enum Kind : uint16_t { kHello = 1, kWelcome = 2, kNotify = 3, kBeat = 4 };
 
 struct Header {
   uint32_t magic;
@@ -62,6 +69,12 @@ ssize_t receive(int fd, char* buffer, size_t bytes, Header* header) {
   if (got < static_cast<ssize_t>(sizeof(Header))) return 0;
   std::memcpy(header, buffer, sizeof(Header));
   return header->magic == kMagic && header->version == kVersion ? got : 0;
+}
+
+/** User and process at the other end; of a dialled socket, those that listen. */
+bool whoIs(int fd, ucred* who) {
+  socklen_t length = sizeof(*who);
+  return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, who, &length) == 0;
 }
 
 Status failed(const char* what) {
@@ -123,7 +136,9 @@ Status Links::connect(uint64_t incarnation, uint32_t* peer) {
     return {KVSEAM_PEER_DOWN, KVSEAM_BLAME_peer,
             std::string("the peer does not accept connections: ") + std::strerror(error), error};
   }
-  out_.push_back({fd, Outgoing::kConnecting, {}});
+  ucred who{};
+  const bool elsewhere = !whoIs(fd, &who) || who.pid != getpid();
+  out_.push_back({fd, Outgoing::kConnecting, {}, elsewhere, 0});
   *peer = number;
   return {};
 }
@@ -146,7 +161,7 @@ bool Links::notify(uint32_t peer, const uint8_t* data, uint32_t bytes) {
   return true;
 }
 
-void Links::poll() {
+void Links::poll(int64_t nowNs) {
   epoll_event events[32];
   const int count = epoll_wait(epoll_, events, 32, 0);
   for (int i = 0; i < count; ++i) {
@@ -156,10 +171,40 @@ void Links::poll() {
       accept();
     } else if ((what & kOutgoing) != 0) {
       if ((events[i].events & EPOLLOUT) != 0) flush(number);
-      if ((events[i].events & ~static_cast<uint32_t>(EPOLLOUT)) != 0) readOutgoing(number);
+      if ((events[i].events & ~static_cast<uint32_t>(EPOLLOUT)) != 0) readOutgoing(number, nowNs);
     } else {
-      readIncoming(static_cast<int>(number));
+      readIncoming(static_cast<int>(number), nowNs);
     }
+  }
+  // Only now: what arrived while we did not look is a sign of life.
+  if (nowNs >= dueNs_) tick(nowNs);
+}
+
+void Links::tick(int64_t nowNs) {
+  // Peers are silent only while we listen: whoever was stopped together with us must not be dead when we wake.
+  const int64_t lateNs = nowNs - dueNs_;
+  const int64_t excusedNs = lateNs > kStallNs ? lateNs : 0;
+  const bool beats = nowNs >= beatNs_;
+  if (beats) beatNs_ = nowNs + kBeatNs;
+  dueNs_ = std::numeric_limits<int64_t>::max();
+  for (uint32_t peer = 0; peer < out_.size(); ++peer) {
+    Outgoing& link = out_[peer];
+    if (link.state != Outgoing::kUp || !link.elsewhere) continue;
+    link.heardNs = std::min(nowNs, link.heardNs + excusedNs);
+    if (nowNs - link.heardNs >= kSilentNs) {
+      drop(peer, KVSEAM_PEER_DOWN, ETIMEDOUT);
+    } else {
+      // Not only when its time is up: a stall shows by how late we are, and a long sleep would hide it.
+      dueNs_ = std::min({dueNs_, beatNs_, link.heardNs + kSilentNs});
+    }
+  }
+  for (const auto& [fd, link] : in_) {
+    if (link.incarnation == 0 || !link.elsewhere) continue;
+    dueNs_ = std::min(dueNs_, beatNs_);
+    if (!beats) continue;
+    const Header beat{kMagic, kVersion, kBeat, incarnation_, link.incarnation};
+    // A dialler that does not read for long has a full socket, and will find enough signs of life in it.
+    [[maybe_unused]] const ssize_t sent = send(fd, &beat, sizeof(beat), MSG_NOSIGNAL | MSG_DONTWAIT);
   }
 }
 
@@ -168,29 +213,29 @@ void Links::accept() {
     const int fd = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0) return;
     ucred who{};
-    socklen_t length = sizeof(who);
     // Abstract sockets have no file permissions, so the peer's user is checked here.
-    const bool same =
-        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &length) == 0 && (who.uid == geteuid() || who.uid == 0);
+    const bool same = whoIs(fd, &who) && (who.uid == geteuid() || who.uid == 0);
     if (!same || in_.size() >= kMaxIncoming ||
         !watch(fd, kIncoming | static_cast<uint32_t>(fd), EPOLLIN | EPOLLRDHUP, false)) {
       ::close(fd);
       continue;
     }
-    in_.emplace(fd, Incoming{});
+    in_.emplace(fd, Incoming{{}, 0, who.pid != getpid()});
   }
 }
 
-void Links::readOutgoing(uint32_t peer) {
+void Links::readOutgoing(uint32_t peer, int64_t nowNs) {
   if (peer >= out_.size() || out_[peer].fd < 0) return;
+  Outgoing& link = out_[peer];
   char buffer[sizeof(Header) + KVSEAM_NAME_MAX];
   Header header{};
-  const ssize_t got = receive(out_[peer].fd, buffer, sizeof(buffer), &header);
+  const ssize_t got = receive(link.fd, buffer, sizeof(buffer), &header);
   if (got < 0) return;
-  if (got == 0) {
-    drop(peer, KVSEAM_PEER_DOWN, ECONNRESET);
-  } else if (header.kind == kWelcome && header.expected == incarnation_ && out_[peer].state == Outgoing::kConnecting) {
-    out_[peer].state = Outgoing::kUp;
+  if (got == 0) return drop(peer, KVSEAM_PEER_DOWN, ECONNRESET);
+  link.heardNs = nowNs;
+  if (header.kind == kWelcome && header.expected == incarnation_ && link.state == Outgoing::kConnecting) {
+    link.state = Outgoing::kUp;
+    if (link.elsewhere) dueNs_ = std::min(dueNs_, nowNs + kBeatNs);
     events_.push_back({LinkEvent::Kind::kConnected, peer, KVSEAM_OK, 0, {}, 0, {}});
   }
 }
@@ -213,7 +258,7 @@ void Links::drop(uint32_t peer, Code code, int error) {
   events_.push_back({connecting ? LinkEvent::Kind::kConnected : LinkEvent::Kind::kDown, peer, code, error, {}, 0, {}});
 }
 
-void Links::readIncoming(int fd) {
+void Links::readIncoming(int fd, int64_t nowNs) {
   const auto found = in_.find(fd);
   if (found == in_.end()) return;
   Incoming& link = found->second;
@@ -231,6 +276,7 @@ void Links::readIncoming(int fd) {
       link.incarnation = header.incarnation;
       const std::string welcome = frame(kWelcome, incarnation_, header.incarnation, nullptr, 0);
       keep = keep && send(fd, welcome.data(), welcome.size(), MSG_NOSIGNAL | MSG_DONTWAIT) >= 0;
+      if (link.elsewhere) dueNs_ = std::min(dueNs_, nowNs + kBeatNs);
     } else if (keep && header.kind == kNotify && link.incarnation != 0) {
       events_.push_back({LinkEvent::Kind::kNotification, 0, KVSEAM_OK, 0, link.name, link.incarnation, payload});
     } else {

@@ -1,10 +1,11 @@
 // Connections between mock agents: sequenced-packet sockets in the abstract namespace. They carry the handshake and
-// notifications, and their end is the news that the peer's process is gone.
+// notifications. Their end is the news that the peer's process is gone, and silence that it is frozen.
 #ifndef KVSEAM_BACKENDS_MOCK_MOCK_LINK_H_
 #define KVSEAM_BACKENDS_MOCK_MOCK_LINK_H_
 
 #include <cstdint>
 #include <deque>
+#include <limits>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -39,7 +40,9 @@ class Links {
   /** False when the peer is down or its queue here is full. */
   bool notify(uint32_t peer, const uint8_t* data, uint32_t bytes);
   /** Looks at the sockets without waiting; news goes to events(). */
-  void poll();
+  void poll(int64_t nowNs);
+  /** When poll() is due although no socket says so; INT64_MAX: never. */
+  int64_t dueNs() const { return dueNs_; }
   std::deque<LinkEvent>& events() { return events_; }
   int waitFd() const { return epoll_; }
 
@@ -49,16 +52,20 @@ class Links {
     int fd = -1;
     State state = kDown;
     std::deque<std::string> queued;  // the socket was full
+    bool elsewhere = false;          // in another process, which may freeze without this one
+    int64_t heardNs = 0;
   };
   struct Incoming {
     std::string name;
     uint64_t incarnation = 0;
+    bool elsewhere = false;
   };
   void accept();
-  void readOutgoing(uint32_t peer);
+  void readOutgoing(uint32_t peer, int64_t nowNs);
   void flush(uint32_t peer);
   void drop(uint32_t peer, Code code, int error);
-  void readIncoming(int fd);
+  void readIncoming(int fd, int64_t nowNs);
+  void tick(int64_t nowNs);
   bool watch(int fd, uint64_t what, uint32_t events, bool modify);
 
   std::string name_;
@@ -68,6 +75,8 @@ class Links {
   std::vector<Outgoing> out_;
   std::unordered_map<int, Incoming> in_;
   std::deque<LinkEvent> events_;
+  int64_t beatNs_ = 0;  // when the next life sign is due
+  int64_t dueNs_ = std::numeric_limits<int64_t>::max();
 };
 
 }  // namespace kvseam::mock
