@@ -57,13 +57,15 @@ describe('a peer process', () => {
 
   row(2, 'that was stopped together with the other side is not taken for dead when both wake', async () => {
     const [writer, other] = await Promise.all([
-      PeerProcess.start('prefill-0', { bytesPerSecond: BYTES / 2 }),
+      PeerProcess.start('prefill-0', { bytesPerSecond: BYTES / 8 }), // long enough not to be over by then
       PeerProcess.start('decode-0', { fill: 0 }),
     ])
     writer.send({ write: Buffer.from(other.metadata).toString('base64'), into: 'kv' })
     expect(await writer.next()).toEqual({ writing: true })
-    await Promise.all([writer.freeze(), other.freeze()])
-    await sleep(DETECTION_MS + 500)
+    await other.freeze()
+    await sleep(400) // so that no sign of life waits for the writer to wake
+    await writer.freeze()
+    await sleep(DETECTION_MS)
     writer.thaw()
     await sleep(500) // awake before the other, it must wait for its signs of life once more
     other.thaw()
