@@ -94,6 +94,10 @@
       "native/test/ucx_backend_test.cc",
       "native/test/ucx_processes_test.cc"
     ],
+    "kvseam_no_memory_test_sources": [
+      "native/test/failing_allocator.cc",
+      "native/test/no_memory_test.cc"
+    ],
     "kvseam_odd_backend_sources": ["native/test/backends/odd_backend.cc"],
     "kvseam_fuzz_sources": [
       "native/fuzz/descriptors_fuzz.cc",

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdio>
 #include <cstring>
+#include <new>
 #include <utility>
 
 #include "../../core/metadata.h"
@@ -37,13 +38,7 @@ constexpr uint64_t kIncoming = uint64_t{2} << 32;
 
 enum Kind : uint16_t { kHello = 1, kWelcome = 2, kNotify = 3, kBeat = 4 };
 
-struct Header {
-  uint32_t magic;
-  uint16_t version;
-  uint16_t kind;
-  uint64_t incarnation;  // of the sender
-  uint64_t expected;     // of the receiver
-};
+using Header = LinkHeader;
 
 sockaddr_un addressOf(uint64_t incarnation, socklen_t* length) {
   sockaddr_un address{};
@@ -121,12 +116,14 @@ bool Links::watch(int fd, uint64_t what, uint32_t events, bool modify) {
 }
 
 Status Links::connect(uint64_t incarnation, uint32_t* peer) {
-  const int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (fd < 0) return failed("socket");
   socklen_t length = 0;
   const sockaddr_un address = addressOf(incarnation, &length);
   const std::string hello = frame(kHello, incarnation_, incarnation, name_.data(), name_.size());
   const auto number = static_cast<uint32_t>(out_.size());
+  if (out_.size() == out_.capacity()) out_.reserve(2 * out_.size() + 8);
+  if (news_.capacity() < 2 * out_.size() + 2) news_.reserve(4 * out_.size() + 8);
+  const int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return failed("socket");
   // Local sockets connect at once or not at all; EAGAIN is a full backlog at a peer that does not accept.
   if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), length) != 0 ||
       send(fd, hello.data(), hello.size(), MSG_NOSIGNAL) < 0 ||
@@ -220,7 +217,11 @@ void Links::accept() {
       ::close(fd);
       continue;
     }
-    in_.emplace(fd, Incoming{{}, 0, who.pid != getpid()});
+    try {
+      in_.emplace(fd, Incoming{{}, 0, who.pid != getpid()});
+    } catch (const std::bad_alloc&) {
+      ::close(fd);  // the peer hears that nobody is here, and may try again
+    }
   }
 }
 
@@ -236,7 +237,7 @@ void Links::readOutgoing(uint32_t peer, int64_t nowNs) {
   if (header.kind == kWelcome && header.expected == incarnation_ && link.state == Outgoing::kConnecting) {
     link.state = Outgoing::kUp;
     if (link.elsewhere) dueNs_ = std::min(dueNs_, nowNs + kBeatNs);
-    events_.push_back({LinkEvent::Kind::kConnected, peer, KVSEAM_OK, 0, {}, 0, {}});
+    news_.push_back({LinkEvent::Kind::kConnected, peer, KVSEAM_OK, 0, {}, 0, {}});
   }
 }
 
@@ -255,7 +256,7 @@ void Links::drop(uint32_t peer, Code code, int error) {
   const bool connecting = out_[peer].state == Outgoing::kConnecting;
   ::close(out_[peer].fd);
   out_[peer] = Outgoing{};
-  events_.push_back({connecting ? LinkEvent::Kind::kConnected : LinkEvent::Kind::kDown, peer, code, error, {}, 0, {}});
+  news_.push_back({connecting ? LinkEvent::Kind::kConnected : LinkEvent::Kind::kDown, peer, code, error, {}, 0, {}});
 }
 
 void Links::readIncoming(int fd, int64_t nowNs) {
@@ -267,20 +268,11 @@ void Links::readIncoming(int fd, int64_t nowNs) {
     Header header{};
     const ssize_t got = receive(fd, buffer, sizeof(buffer), &header);
     if (got < 0) return;
-    const std::string payload =
-        got == 0 ? std::string() : std::string(buffer + sizeof(Header), static_cast<size_t>(got) - sizeof(Header));
     bool keep = got != 0;
-    if (keep && header.kind == kHello && link.incarnation == 0) {
-      keep = header.expected == incarnation_ && header.incarnation != 0 && validName(payload);
-      link.name = payload;
-      link.incarnation = header.incarnation;
-      const std::string welcome = frame(kWelcome, incarnation_, header.incarnation, nullptr, 0);
-      keep = keep && send(fd, welcome.data(), welcome.size(), MSG_NOSIGNAL | MSG_DONTWAIT) >= 0;
-      if (link.elsewhere) dueNs_ = std::min(dueNs_, nowNs + kBeatNs);
-    } else if (keep && header.kind == kNotify && link.incarnation != 0) {
-      events_.push_back({LinkEvent::Kind::kNotification, 0, KVSEAM_OK, 0, link.name, link.incarnation, payload});
-    } else {
-      keep = false;  // the end, or a message out of place
+    try {
+      keep = keep && take(fd, &link, header, buffer + sizeof(Header), static_cast<size_t>(got) - sizeof(Header), nowNs);
+    } catch (const std::bad_alloc&) {
+      keep = false;  // a message is lost, and the end of the connection says so
     }
     if (!keep) {
       ::close(fd);
@@ -288,6 +280,40 @@ void Links::readIncoming(int fd, int64_t nowNs) {
       return;
     }
   }
+}
+
+/** False for a message out of place. */
+bool Links::take(int fd, Incoming* link, const Header& header, const char* payload, size_t bytes, int64_t nowNs) {
+  if (header.kind == kNotify && link->incarnation != 0) {
+    mail_.push_back(
+        {LinkEvent::Kind::kNotification, 0, KVSEAM_OK, 0, link->name, link->incarnation, std::string(payload, bytes)});
+    return true;
+  }
+  if (header.kind != kHello || link->incarnation != 0 || header.expected != incarnation_ || header.incarnation == 0)
+    return false;
+  std::string name(payload, bytes);
+  if (!validName(name)) return false;
+  const std::string welcome = frame(kWelcome, incarnation_, header.incarnation, nullptr, 0);
+  if (send(fd, welcome.data(), welcome.size(), MSG_NOSIGNAL | MSG_DONTWAIT) < 0) return false;
+  link->name = std::move(name);
+  link->incarnation = header.incarnation;
+  if (link->elsewhere) dueNs_ = std::min(dueNs_, nowNs + kBeatNs);
+  return true;
+}
+
+bool Links::next(LinkEvent* out) {
+  if (newsAt_ != news_.size()) {
+    *out = std::move(news_[newsAt_++]);
+    if (newsAt_ == news_.size()) {
+      news_.clear();
+      newsAt_ = 0;
+    }
+    return true;
+  }
+  if (mail_.empty()) return false;
+  *out = std::move(mail_.front());
+  mail_.pop_front();
+  return true;
 }
 
 }  // namespace kvseam::mock
