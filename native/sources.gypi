@@ -81,6 +81,7 @@
       "native/test/load_guard_test.cc",
       "native/test/metadata_test.cc",
       "native/test/mock_backend_test.cc",
+      "native/test/mock_processes_test.cc",
       "native/test/permit_test.cc",
       "native/test/probe_test.cc",
       "native/test/registry_test.cc",
@@ -92,6 +93,10 @@
     "kvseam_ucx_test_sources": [
       "native/test/ucx_backend_test.cc",
       "native/test/ucx_processes_test.cc"
+    ],
+    "kvseam_no_memory_test_sources": [
+      "native/test/failing_allocator.cc",
+      "native/test/no_memory_test.cc"
     ],
     "kvseam_odd_backend_sources": ["native/test/backends/odd_backend.cc"],
     "kvseam_fuzz_sources": [

@@ -288,6 +288,7 @@ Napi::Value agentCounters(const Napi::CallbackInfo& info) {
   set("wakes", counters.wakes);
   set("sleeps", counters.sleeps);
   set("stalls", counters.stalls);
+  set("memoryShortages", counters.memoryShortages);
   set("droppedNotifications", agent.progress().droppedNotifications());
   set("inFlight", agent.inFlight());
   set("regions", agent.liveRegions());

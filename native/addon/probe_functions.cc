@@ -68,7 +68,9 @@ Napi::Value cancelProbe(const Napi::CallbackInfo& info) {
   Instance* const instance = instanceOf(info);
   const AgentEntry* const entry = instance->agent(info[0]);
   uint64_t series = 0;
-  if (entry != nullptr && readWhole(instance, info[1], "series", &series)) entry->agent->cancelProbe(series);
+  if (entry == nullptr || !readWhole(instance, info[1], "series", &series)) return info.Env().Undefined();
+  const Status status = entry->agent->cancelProbe(series);
+  if (!status.ok()) throwStatus(instance, status);
   return info.Env().Undefined();
 }
 

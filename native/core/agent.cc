@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 #include <utility>
 
 #include "clock.h"
@@ -34,7 +35,7 @@ Status badHandle(const char* what) {
 }  // namespace
 
 Status Agent::open(const kvseam_backend_api* api, const AgentOptions& options, std::shared_ptr<PermitBook> permits,
-                   uint32_t numberInBook, WakeTarget* wake, std::unique_ptr<Agent>* out) {
+                   uint32_t numberInBook, WakeTarget* wake, std::unique_ptr<Agent>* out) try {
   if (!validName(options.name)) {
     return Status::local(KVSEAM_INVALID_ARGUMENT,
                          "agent name '" + options.name + "' must have 1 to 63 characters of A-Z a-z 0-9 . _ : @ -");
@@ -57,13 +58,17 @@ Status Agent::open(const kvseam_backend_api* api, const AgentOptions& options, s
     status = Status(api->open(&params, &self));
   }
   if (!status.ok()) return status;
+  std::unique_ptr<kvseam_backend, void (*)(kvseam_backend*)> opened(self, api->destroy);
   auto backend = std::make_shared<BackendHandle>(api, self);
+  [[maybe_unused]] kvseam_backend* const handed = opened.release();
   std::unique_ptr<Agent> agent(new Agent(std::move(backend), options, std::move(permits), numberInBook, wake));
   agent->incarnation_ = incarnation;
   status = agent->progress_->start(agent->progress_);
   if (!status.ok()) return status;
   *out = std::move(agent);
   return status;
+} catch (const std::bad_alloc&) {
+  return Status::noMemory();
 }
 
 Agent::Agent(std::shared_ptr<BackendHandle> backend, AgentOptions options, std::shared_ptr<PermitBook> permits,
@@ -97,12 +102,9 @@ kvseam_capabilities Agent::capabilities() const {
   return out;
 }
 
-Status Agent::allocate(uint64_t bytes, const std::string& name, uint64_t* handle) {
+Status Agent::allocate(uint64_t bytes, const std::string& name, uint64_t* handle) try {
   if (closed_) return closedStatus();
   if (bytes == 0) return Status::local(KVSEAM_INVALID_ARGUMENT, "a region has at least 1 byte");
-  if (!validName(name))
-    return Status::local(KVSEAM_INVALID_ARGUMENT,
-                         "region name '" + name + "' must have 1 to 63 characters of A-Z a-z 0-9 . _ : @ -");
   if (!validName(name))
     return Status::local(KVSEAM_INVALID_ARGUMENT,
                          "region name '" + name + "' must have 1 to 63 characters of A-Z a-z 0-9 . _ : @ -");
@@ -124,25 +126,31 @@ Status Agent::allocate(uint64_t bytes, const std::string& name, uint64_t* handle
     return Status::local(KVSEAM_REGISTRATION_FAILED,
                          "the agent has as many regions as it can number; use fewer, larger ones");
   return status;
+} catch (const std::bad_alloc&) {
+  return Status::noMemory();
 }
 
-Status Agent::closeRegion(uint64_t handle) {
+Status Agent::closeRegion(uint64_t handle) try {
   const auto* found = regions_.find(handle);
   if (found == nullptr) return {};  // closing twice is no error
   Status status = (*found)->revoke();
   if (status.ok()) regions_.remove(handle);
   return status;
+} catch (const std::bad_alloc&) {
+  return Status::noMemory();
 }
 
-Status Agent::addList(std::shared_ptr<DescriptorList> list, uint64_t* handle) {
+Status Agent::addList(std::shared_ptr<DescriptorList> list, uint64_t* handle) try {
   if (closed_) return closedStatus();
   *handle = lists_.add(std::move(list));
   if (*handle == 0)
     return Status::local(KVSEAM_QUEUE_FULL, "a million descriptor lists are held; release those that are done");
   return {};
+} catch (const std::bad_alloc&) {
+  return Status::noMemory();
 }
 
-Status Agent::armFaults(const std::shared_ptr<FaultPlan>& plan, bool allowReal) {
+Status Agent::armFaults(const std::shared_ptr<FaultPlan>& plan, bool allowReal) try {
   if (closed_) return closedStatus();
   const uint32_t label = capabilities().label;
   if (label != KVSEAM_LABEL_MOCK && !allowReal) {
@@ -150,18 +158,29 @@ Status Agent::armFaults(const std::shared_ptr<FaultPlan>& plan, bool allowReal) 
                          "faults are armed, but backend '" + std::string((*backend_)->name) +
                              "' moves real traffic; set KVSEAM_FAULTS_ALLOW_REAL=1 if that is meant");
   }
-  if (!progress_->armFaults(plan))
-    return Status::local(KVSEAM_QUEUE_FULL, "too many changes of faults are waiting; try again");
   backend_->faults().armMemory(plan);
-  return {};
+  bool armed = false;
+  try {
+    armed = progress_->armFaults(plan);
+  } catch (const std::bad_alloc&) {
+    backend_->faults().disarmMemory(plan);
+    throw;
+  }
+  if (armed) return {};
+  backend_->faults().disarmMemory(plan);
+  return Status::local(KVSEAM_QUEUE_FULL, "too many changes of faults are waiting; try again");
+} catch (const std::bad_alloc&) {
+  return Status::noMemory();
 }
 
-Status Agent::disarmFaults(const std::shared_ptr<FaultPlan>& plan) {
+Status Agent::disarmFaults(const std::shared_ptr<FaultPlan>& plan) try {
   if (closed_) return {};
   backend_->faults().disarmMemory(plan);
   if (!progress_->disarmFaults(plan))
     return Status::local(KVSEAM_QUEUE_FULL, "too many changes of faults are waiting; try again");
   return {};
+} catch (const std::bad_alloc&) {
+  return Status::noMemory();
 }
 
 Status Agent::takeSlot(uint32_t* slot) {
@@ -174,7 +193,7 @@ Status Agent::takeSlot(uint32_t* slot) {
   return {};
 }
 
-Status Agent::post(PostRequest request, uint64_t* out) {
+Status Agent::post(PostRequest request, uint64_t* out) try {
   if (closed_) return closedStatus();
   const auto* local = lists_.find(request.localList);
   const auto* remote = lists_.find(request.remoteList);
@@ -236,9 +255,11 @@ Status Agent::post(PostRequest request, uint64_t* out) {
   for (const auto& memory : transfer.remote->memories()) memory->enter();
   *out = launch(slot, submittedNs);
   return {};
+} catch (const std::bad_alloc&) {
+  return Status::noMemory();
 }
 
-Status Agent::notify(uint32_t pathIndex, std::string payload, int64_t deadlineNs, uint64_t* out) {
+Status Agent::notify(uint32_t pathIndex, std::string payload, int64_t deadlineNs, uint64_t* out) try {
   if (closed_) return closedStatus();
   const Path* const path = progress_->path(pathIndex);
   if (path == nullptr) return Status::local(KVSEAM_NO_PATH, "path " + std::to_string(pathIndex) + " does not exist");
@@ -258,6 +279,8 @@ Status Agent::notify(uint32_t pathIndex, std::string payload, int64_t deadlineNs
   transfer.notify = std::move(payload);
   *out = launch(slot, nowNs());
   return {};
+} catch (const std::bad_alloc&) {
+  return Status::noMemory();
 }
 
 uint64_t Agent::launch(uint32_t slot, int64_t submittedNs) {
@@ -312,7 +335,7 @@ bool Agent::popEvent(EngineEvent* out) {
   return true;
 }
 
-Status Agent::close(int64_t graceNs) {
+Status Agent::close(int64_t graceNs) try {
   if (closed_) return {};
   closed_ = true;
   const bool ended = progress_->stop(graceNs);
@@ -334,6 +357,8 @@ Status Agent::close(int64_t graceNs) {
                                              "' is stuck inside its backend and was left behind with its memory");
   }
   return {};
+} catch (const std::bad_alloc&) {
+  return Status::noMemory();
 }
 
 }  // namespace kvseam

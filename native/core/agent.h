@@ -108,7 +108,7 @@ class Agent {
   int64_t remainingNs(uint32_t slot, int64_t nowNs) const { return progress_->transfer(slot).deadlineNs - nowNs; }
   /** Refuses without a probe permit. The one end of the series comes as an event of kind kProbed with this number. */
   Status probe(const ProbeRequest& request, uint64_t* series);
-  void cancelProbe(uint64_t series) { progress_->cancelSeries(series); }
+  Status cancelProbe(uint64_t series);
   /** Copies up to `max` records; a record with kQuiescedFlag ends the life of its slot. */
   uint32_t drain(CompletionRecord* out, uint32_t max);
   bool popEvent(EngineEvent* out);

@@ -1,12 +1,14 @@
 // The owner's side of peers: what is told to them, what they told, and the paths to them.
 #include <algorithm>
+#include <memory>
+#include <new>
 #include <utility>
 
 #include "agent.h"
 
 namespace kvseam {
 
-Status Agent::exportMetadata(std::string* out) {
+Status Agent::exportMetadata(std::string* out) try {
   if (closed_) return closedStatus();
   Metadata metadata;
   metadata.backend = (*backend_)->name;
@@ -27,16 +29,20 @@ Status Agent::exportMetadata(std::string* out) {
     metadata.regions.push_back(std::move(offer));
   });
   if (!status.ok()) return status;
-  // An agent that can't be probed can still move payloads, so this is no reason to fail.
-  if (probeMemory_ == nullptr) [[maybe_unused]]
+  if (probeMemory_ == nullptr) {
     const Status registered = ProbeMemory::allocate(backend_, incarnation_, &probeMemory_);
+    // An agent that can't be probed can still move payloads, so this is no reason to fail. Want of memory passes.
+    if (registered.code() == KVSEAM_NO_MEMORY) return registered;
+  }
   RegionOffer probeOffer;
   if (probeMemory_ != nullptr && probeMemory_->offer(&probeOffer).ok())
     metadata.regions.push_back(std::move(probeOffer));
   return metadata.write(out);
+} catch (const std::bad_alloc&) {
+  return Status::noMemory();
 }
 
-Status Agent::connect(const uint8_t* blob, size_t bytes, int64_t deadlineNs, uint32_t* peerOut) {
+Status Agent::connect(const uint8_t* blob, size_t bytes, int64_t deadlineNs, uint32_t* peerOut) try {
   if (closed_) return closedStatus();
   Metadata metadata;
   Status status = Metadata::read(blob, bytes, &metadata);
@@ -91,14 +97,19 @@ Status Agent::connect(const uint8_t* blob, size_t bytes, int64_t deadlineNs, uin
     return Status::local(KVSEAM_QUEUE_FULL,
                          "65,536 peers have been connected in the life of this agent; open a new agent");
   const auto index = static_cast<uint32_t>(peers_.size());
+  if (peers_.size() == peers_.capacity()) peers_.reserve(2 * peers_.size() + 16);
+  // Made before the thread is told: from then on nothing may fail.
+  Peer added{metadata.agent, metadata.incarnation, metadata.rails,        std::move(regions),
+             false,          metadata.address,     std::move(probeOffer), nullptr};
   if (!progress_->connect(index, metadata.agent, metadata.incarnation, metadata.address, deadlineNs)) {
     return Status::local(KVSEAM_QUEUE_FULL, "too many connects are waiting; try again");
   }
   if (known < peers_.size()) dropPeer(known);  // the same name in a new life replaces the old one
-  peers_.push_back({metadata.agent, metadata.incarnation, metadata.rails, std::move(regions), false, metadata.address,
-                    std::move(probeOffer), nullptr});
+  peers_.push_back(std::move(added));
   *peerOut = index;
   return {};
+} catch (const std::bad_alloc&) {
+  return Status::noMemory();
 }
 
 void Agent::dropPeer(uint32_t index) {
@@ -119,7 +130,7 @@ std::shared_ptr<RemoteRegion> Agent::remoteRegion(uint32_t peer, const std::stri
   return nullptr;
 }
 
-Status Agent::addPath(uint32_t localRail, uint32_t peer, uint32_t remoteRail, uint32_t* out) {
+Status Agent::addPath(uint32_t localRail, uint32_t peer, uint32_t remoteRail, uint32_t* out) try {
   if (closed_) return closedStatus();
   if (peer >= peers_.size())
     return Status::local(KVSEAM_INVALID_ARGUMENT, "the peer is not one of this agent; connect to it first");
@@ -135,19 +146,25 @@ Status Agent::addPath(uint32_t localRail, uint32_t peer, uint32_t remoteRail, ui
       return {};
     }
   }
-  Path* const path = progress_->addPath(out);
-  if (path == nullptr) {
+  const uint32_t next = progress_->pathCount();
+  if (next >= options_.progress.maxPaths) {
     return Status::local(KVSEAM_QUEUE_FULL,
                          "the agent has its " + std::to_string(options_.progress.maxPaths) + " paths; raise maxPaths");
   }
+  // Named first: a name without its path is harmless, and a path is there whole or not at all.
+  backend_->faults().names().namePath(next, rails_[localRail].name, peers_[peer].name,
+                                      peers_[peer].rails[remoteRail].name);
+  backend_->faults().pathAdded(next);
+  auto path = std::make_unique<Path>();
   path->localRail = localRail;
   path->peer = peer;
   path->remoteRail = remoteRail;
-  path->key = uint64_t{numberInBook_} << 32 | *out;
-  backend_->faults().names().namePath(*out, rails_[localRail].name, peers_[peer].name,
-                                      peers_[peer].rails[remoteRail].name);
-  backend_->faults().pathAdded(*out);
+  path->key = uint64_t{numberInBook_} << 32 | next;
+  progress_->addPath(std::move(path));
+  *out = next;
   return {};
+} catch (const std::bad_alloc&) {
+  return Status::noMemory();
 }
 
 }  // namespace kvseam

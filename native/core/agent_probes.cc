@@ -1,5 +1,6 @@
 // The owner's side of probes: what is refused, the memory of both ends, and the hand-over to the progress thread.
 #include <algorithm>
+#include <new>
 #include <string>
 #include <utility>
 
@@ -58,7 +59,7 @@ Status Agent::takeProbeMemory(Peer* peer) {
   return ProbeMemory::import(backend_, info, peer->probeOffer, &peer->probeMemory);
 }
 
-Status Agent::probe(const ProbeRequest& request, uint64_t* out) {
+Status Agent::probe(const ProbeRequest& request, uint64_t* out) try {
   Status status = checkProbe(request);
   if (!status.ok()) return status;
   Path* const path = progress_->path(request.path);
@@ -72,10 +73,7 @@ Status Agent::probe(const ProbeRequest& request, uint64_t* out) {
   }
   if (!progress_->probeRoom())
     return Status::local(KVSEAM_QUEUE_FULL, std::to_string(Prober::kMaxSeries) + " probes are running; wait for some");
-  status =
-      permits_->redeem(request.permit, path->key, kProbePermit, request.bytes * (uint64_t{request.count} + 1), nowNs());
-  if (!status.ok()) return status;
-
+  // All that needs memory comes before the permit is used up.
   const auto kind = static_cast<uint32_t>(request.kind);
   if (path->probes[kind] == nullptr) path->probes[kind] = std::make_unique<ProbeFigures>();
   uint64_t& warmBytes = path->warmBytes[Path::operationIndex(operationOf(request.kind))];
@@ -97,10 +95,26 @@ Status Agent::probe(const ProbeRequest& request, uint64_t* out) {
   series->remote = peer->probeMemory;
   series->figures = path->probes[kind].get();
   series->samples.reserve(request.count);
+  progress_->promiseProbe();
+  status =
+      permits_->redeem(request.permit, path->key, kProbePermit, request.bytes * (uint64_t{request.count} + 1), nowNs());
+  if (!status.ok()) {
+    progress_->withdrawProbe();
+    return status;
+  }
   warmBytes = std::max(warmBytes, request.bytes);
   *out = series->id;
   progress_->probe(std::move(series));
   return {};
+} catch (const std::bad_alloc&) {
+  return Status::noMemory();
+}
+
+Status Agent::cancelProbe(uint64_t series) try {
+  progress_->cancelSeries(series);
+  return {};
+} catch (const std::bad_alloc&) {
+  return Status::noMemory();
 }
 
 }  // namespace kvseam

@@ -6,6 +6,7 @@
 
 #include "backend.h"
 #include "fault_backend.h"
+#include "status.h"
 
 namespace kvseam {
 
@@ -20,6 +21,13 @@ class BackendHandle {
   const kvseam_backend_api* operator->() const { return api_; }
   kvseam_backend* self() const { return self_; }
   FaultBackend& faults() const { return *faults_; }
+
+  /** What an event says, with the backend's own words for its code. */
+  Status statusOf(const kvseam_event& event) const {
+    kvseam_status status{event.code, event.blame, event.backend_code, {}};
+    api_->describe(self_, event.backend_code, status.text, sizeof(status.text));
+    return Status(status);
+  }
 
   std::string describe(int64_t backendCode) const {
     char text[sizeof(kvseam_status::text)] = {};

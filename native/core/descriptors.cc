@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <new>
 #include <string>
 
 namespace kvseam {
@@ -34,7 +35,7 @@ Status tooLarge() {
 }  // namespace
 
 Status DescriptorList::fromBlocks(std::shared_ptr<Memory> memory, const BlockLayout& layout, const uint32_t* ids,
-                                  uint64_t count, std::shared_ptr<DescriptorList>* out) {
+                                  uint64_t count, std::shared_ptr<DescriptorList>* out) try {
   const uint64_t regionBytes = memory->bytes();
   if (layout.blockBytes == 0)
     return Status::local(KVSEAM_INVALID_DESCRIPTOR, "blockBytes is 0; a block has at least 1 byte");
@@ -87,10 +88,12 @@ Status DescriptorList::fromBlocks(std::shared_ptr<Memory> memory, const BlockLay
   list->totalBytes_ = layout.blockBytes * list->offsets_.size();
   *out = std::move(list);
   return {};
+} catch (const std::bad_alloc&) {
+  return Status::noMemory();
 }
 
 Status DescriptorList::fromRuns(std::shared_ptr<Memory> memory, const double* offsets, const double* lengths,
-                                uint64_t count, std::shared_ptr<DescriptorList>* out) {
+                                uint64_t count, std::shared_ptr<DescriptorList>* out) try {
   if (count > kMaxDescriptors) return tooMany(count);
   const uint64_t regionBytes = memory->bytes();
   auto list = std::make_shared<DescriptorList>();
@@ -126,10 +129,12 @@ Status DescriptorList::fromRuns(std::shared_ptr<Memory> memory, const double* of
   list->memories_.push_back(std::move(memory));
   *out = std::move(list);
   return {};
+} catch (const std::bad_alloc&) {
+  return Status::noMemory();
 }
 
 Status DescriptorList::join(const std::vector<std::shared_ptr<DescriptorList>>& lists,
-                            std::shared_ptr<DescriptorList>* out) {
+                            std::shared_ptr<DescriptorList>* out) try {
   uint64_t total = 0;
   uint64_t bytes = 0;
   for (const auto& list : lists) {
@@ -161,6 +166,8 @@ Status DescriptorList::join(const std::vector<std::shared_ptr<DescriptorList>>& 
   if (uniform) joined->uniformBytes_ = lists[0]->uniformBytes_;
   *out = std::move(joined);
   return {};
+} catch (const std::bad_alloc&) {
+  return Status::noMemory();
 }
 
 uint64_t DescriptorList::rangeBytes(uint64_t first, uint64_t count) const {

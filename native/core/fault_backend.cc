@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <ctime>
+#include <new>
 #include <utility>
 
 #include "clock.h"
@@ -19,6 +20,7 @@ constexpr uint32_t kConnectionOps = bitOf(FaultOp::op_load) | bitOf(FaultOp::op_
 constexpr uint32_t kPathOps =
     kFaultPathOps | bitOf(FaultOp::op_cancel) | bitOf(FaultOp::op_probe) | bitOf(FaultOp::op_release);
 constexpr int64_t kSliceNs = 2'000'000;
+constexpr size_t kUsualPlans = 64;  // armed at once; for more the progress thread has to find memory
 
 FaultOp opOf(uint32_t kind) {
   return kind == KVSEAM_OP_READ ? FaultOp::op_read : kind == KVSEAM_OP_WRITE ? FaultOp::op_write : FaultOp::op_notify;
@@ -57,6 +59,16 @@ void eraseJudge(std::vector<FaultJudge>* judges, const std::shared_ptr<FaultPlan
   std::erase_if(*judges, [&](const FaultJudge& judge) { return judge.plan() == plan; });
 }
 
+/** No exception crosses the table. */
+template <typename F>
+kvseam_status guarded(F&& body) {
+  try {
+    return body();
+  } catch (const std::bad_alloc&) {
+    return Status::noMemory().toC();
+  }
+}
+
 kvseam_status statusOf(const FaultError& error, const char* what) {
   return Status(static_cast<Code>(error.code), static_cast<Blame>(error.blame), std::string("injected fault: ") + what,
                 error.backendCode)
@@ -66,7 +78,9 @@ kvseam_status statusOf(const FaultError& error, const char* what) {
 }  // namespace
 
 FaultBackend::FaultBackend(const kvseam_backend_api* inner, kvseam_backend* self)
-    : inner_(inner), innerSelf_(self), table_(makeTable(inner->name)), operations_(inner, self) {}
+    : inner_(inner), innerSelf_(self), table_(makeTable(inner->name)), operations_(inner, self) {
+  judges_.reserve(kUsualPlans);
+}
 
 FaultBackend::~FaultBackend() = default;
 
@@ -172,6 +186,7 @@ kvseam_status FaultBackend::connect(const kvseam_peer_info* peer, uint32_t* outP
   FaultVerdict verdict = judge(subjects_.intern(names_.ofConnection(peer->name)), FaultOp::op_connect, nullptr, now);
   if (verdict.terminal != nullptr && verdict.terminal->kind == FaultActionKind::kError)
     return statusOf(verdict.terminal->error, "connect");
+  connects_.reserve(connects_.size() + 1);
   const kvseam_status status = inner_->connect(innerSelf_, peer, outPeer);
   if (status.code == KVSEAM_OK) operations_.forgetCut(*outPeer);
   if (status.code != KVSEAM_OK || !verdict.any) return status;
@@ -209,14 +224,18 @@ bool FaultBackend::heldConnect(const kvseam_event& event, int64_t nowNs) {
 }
 
 void FaultBackend::advanceConnects(int64_t nowNs) {
-  std::erase_if(connects_, [&](const HeldConnect& held) {
+  for (size_t i = 0; i < connects_.size();) {
+    const HeldConnect& held = connects_[i];
     const bool over =
         std::all_of(held.pauses.begin(), held.pauses.end(), [](const FaultPause& pause) { return pause.over(); });
-    if (!held.answered || held.dropped || held.dueNs > nowNs || !over) return false;
-    countPauses(held.pauses, -1);
+    if (!held.answered || held.dropped || held.dueNs > nowNs || !over) {
+      ++i;
+      continue;
+    }
     operations_.ready().push_back(held.event);
-    return true;
-  });
+    countPauses(held.pauses, -1);
+    connects_.erase(connects_.begin() + static_cast<std::ptrdiff_t>(i));
+  }
 }
 
 uint32_t FaultBackend::poll(kvseam_event* out, uint32_t max) {
@@ -241,13 +260,23 @@ uint32_t FaultBackend::poll(kvseam_event* out, uint32_t max) {
   const uint32_t got = inner_->poll(innerSelf_, out + first, max - first);
   for (uint32_t i = first; i < first + got; ++i) {
     const kvseam_event event = out[i];
-    if (event.kind == KVSEAM_EVENT_COMPLETION && operations_.onCompletion(event, now)) continue;
-    if (event.kind == KVSEAM_EVENT_CONNECTED && heldConnect(event, now)) continue;
+    if (keeps(event, now)) continue;
     if (event.kind == KVSEAM_EVENT_PEER_DOWN) operations_.onPeerDown(event.peer, KVSEAM_PEER_DOWN);
     out[count++] = event;
   }
   takeReady();
   return count;
+}
+
+/** True when the event is kept here for now. Want of memory must not lose it, nor those behind it. */
+bool FaultBackend::keeps(const kvseam_event& event, int64_t nowNs) {
+  try {
+    if (event.kind == KVSEAM_EVENT_COMPLETION) return operations_.onCompletion(event, nowNs);
+    return event.kind == KVSEAM_EVENT_CONNECTED && heldConnect(event, nowNs);
+  } catch (const std::bad_alloc&) {
+    if (event.kind == KVSEAM_EVENT_COMPLETION) operations_.endLater(event.token);
+    return true;  // an answered connect is looked at again with the next poll
+  }
 }
 
 int FaultBackend::armSleep(int64_t* wakeAtNs) {
@@ -305,7 +334,8 @@ kvseam_backend_api FaultBackend::makeTable(const char* name) {
   table.register_memory = [](kvseam_backend* self, const kvseam_memory_request* request, kvseam_memory* out) {
     FaultBackend& faults = of(self);
     if (faults.memoryArmed_.load(std::memory_order_acquire)) {
-      const kvseam_status status = faults.judgeMemory(FaultOp::op_register, nullptr, request->bytes);
+      const kvseam_status status =
+          guarded([&] { return faults.judgeMemory(FaultOp::op_register, nullptr, request->bytes); });
       if (status.code != KVSEAM_OK) return status;
     }
     return faults.inner_->register_memory(faults.innerSelf_, request, out);
@@ -316,7 +346,7 @@ kvseam_backend_api FaultBackend::makeTable(const char* name) {
   table.deregister_memory = [](kvseam_backend* self, kvseam_memory* memory) {
     FaultBackend& faults = of(self);
     if (faults.memoryArmed_.load(std::memory_order_acquire))
-      faults.judgeMemory(FaultOp::op_deregister, nullptr, memory->bytes);
+      guarded([&] { return faults.judgeMemory(FaultOp::op_deregister, nullptr, memory->bytes); });
     faults.inner_->deregister_memory(faults.innerSelf_, memory);
   };
   table.export_address = [](kvseam_backend* self, uint8_t* out, uint32_t* bytes) {
@@ -329,7 +359,8 @@ kvseam_backend_api FaultBackend::makeTable(const char* name) {
                         uint64_t regionBytes, kvseam_memory* out) {
     FaultBackend& faults = of(self);
     if (faults.memoryArmed_.load(std::memory_order_acquire)) {
-      const kvseam_status status = faults.judgeMemory(FaultOp::op_load, owner->name, regionBytes);
+      const kvseam_status status =
+          guarded([&] { return faults.judgeMemory(FaultOp::op_load, owner->name, regionBytes); });
       if (status.code != KVSEAM_OK) return status;
     }
     return faults.inner_->import_key(faults.innerSelf_, owner, key, keyBytes, regionBytes, out);
@@ -338,10 +369,10 @@ kvseam_backend_api FaultBackend::makeTable(const char* name) {
     of(self).inner_->drop_key(of(self).innerSelf_, remote);
   };
   table.connect = [](kvseam_backend* self, const kvseam_peer_info* peer, uint32_t* out) {
-    return of(self).connect(peer, out);
+    return guarded([&] { return of(self).connect(peer, out); });
   };
   table.disconnect = [](kvseam_backend* self, uint32_t peer) { of(self).disconnect(peer); };
-  table.post = [](kvseam_backend* self, const kvseam_op* op) { return of(self).post(*op); };
+  table.post = [](kvseam_backend* self, const kvseam_op* op) { return guarded([&] { return of(self).post(*op); }); };
   table.cancel = [](kvseam_backend* self, uint64_t token) { of(self).cancel(token); };
   table.poll = [](kvseam_backend* self, kvseam_event* out, uint32_t max) { return of(self).poll(out, max); };
   table.wait_fd = [](kvseam_backend* self) { return of(self).inner_->wait_fd(of(self).innerSelf_); };

@@ -76,6 +76,7 @@ class FaultBackend {
   void disconnect(uint32_t peer);
   uint32_t poll(kvseam_event* out, uint32_t max);
   int armSleep(int64_t* wakeAtNs);
+  bool keeps(const kvseam_event& event, int64_t nowNs);
   bool heldConnect(const kvseam_event& event, int64_t nowNs);
   void advanceConnects(int64_t nowNs);
 

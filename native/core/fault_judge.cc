@@ -37,16 +37,17 @@ FaultJudge::SubjectState& FaultJudge::stateOf(const FaultSubject& subject) {
   if (subject.index >= subjects_.size()) subjects_.resize(subject.index + 1);
   std::unique_ptr<SubjectState>& state = subjects_[subject.index];
   if (state == nullptr) {
-    state = std::make_unique<SubjectState>();
+    auto made = std::make_unique<SubjectState>();
     for (uint32_t i = 0; i < plan_->rules().size(); ++i) {
       const FaultRule& rule = plan_->rules()[i];
       const bool named = std::any_of(subject.names.begin(), subject.names.end(),
                                      [&](const std::string& name) { return rule.matchesName(name); });
       if (!named || (!rule.peer.empty() && rule.peer != subject.peer)) continue;
-      RuleOnPath& added = state->rules.emplace_back();
+      RuleOnPath& added = made->rules.emplace_back();
       added.rule = i;
       for (RuleState& perOp : added.states) perOp.stepFirings.resize(rule.steps.size());
     }
+    state = std::move(made);  // whole or not at all
   }
   return *state;
 }

@@ -1,6 +1,7 @@
 // Names of agents, connections and paths.
 #include "fault_names.h"
 
+#include <new>
 #include <utility>
 
 #include "fault_draw.h"
@@ -65,8 +66,13 @@ const FaultSubject& FaultSubjects::intern(FaultSubject subject) {
   const auto found = byId_.find(subject.id);
   if (found != byId_.end()) return subjects_[found->second];
   subject.index = static_cast<uint32_t>(subjects_.size());
-  byId_.emplace(subject.id, subject.index);
   subjects_.push_back(std::move(subject));
+  try {
+    byId_.emplace(subjects_.back().id, subjects_.back().index);
+  } catch (const std::bad_alloc&) {
+    subjects_.pop_back();
+    throw;
+  }
   return subjects_.back();
 }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <new>
 #include <utility>
 
 namespace kvseam {
@@ -36,16 +37,31 @@ void FaultOperations::begin(const kvseam_op& op, uint32_t subjectIndex, FaultVer
   entry->result.kind = KVSEAM_EVENT_COMPLETION;
   entry->result.peer = op.peer;
   entry->result.token = op.token;
-  entries_[op.token] = std::move(owned);
   SubjectState& state = subject(subjectIndex);
+  entries_[op.token] = std::move(owned);
   ++state.running;
   if (verdict.stallNs > 0) state.stallUntilNs = std::max(state.stallUntilNs, nowNs) + verdict.stallNs;
   entry->dueNs = std::max(nowNs, state.stallUntilNs) + verdict.delayNs;
+  try {
+    start(entry, nowNs);
+  } catch (const std::bad_alloc&) {
+    const auto left = entries_.find(op.token);
+    if (left == entries_.end()) return;  // it has ended, and its completion is on its way out
+    for (const FaultPause& pause : entry->pauses)
+      pause.plan->counters(pause.rule).paused.fetch_sub(1, std::memory_order_relaxed);
+    if (entry->state != State::kLost) --state.running;
+    flips_.giveBackScratch(entry->serial);
+    entries_.erase(left);
+    throw;  // the backend did not take it, and here is no trace of it
+  }
+}
+
+void FaultOperations::start(Entry* entry, int64_t nowNs) {
   if (!entry->pauses.empty()) {
     for (const FaultPause& pause : entry->pauses)
       pause.plan->counters(pause.rule).paused.fetch_add(1, std::memory_order_relaxed);
     entry->state = State::kPaused;
-    paused_.push_back(op.token);
+    paused_.push_back(entry->op.token);
   } else if (entry->dueNs > nowNs) {
     wait(entry, State::kWaiting, entry->dueNs);
   } else {
@@ -245,10 +261,24 @@ void FaultOperations::deliver(Entry* entry) {
 void FaultOperations::end(Entry* entry) {
   const uint64_t extra =
       entry->outcome == FaultActionKind::kDup && entry->op.kind != KVSEAM_OP_NOTIFY ? entry->action.amount : 0;
-  for (uint64_t i = 0; i <= extra; ++i) ready_.push_back(entry->result);
+  try {
+    for (uint64_t i = 0; i <= extra; ++i) ready_.push_back(entry->result);
+  } catch (const std::bad_alloc&) {
+    return endLater(entry->op.token);
+  }
+  if (entry->state == State::kEnding) --unsaid_;
   if (entry->state != State::kLost) --subject(entry->subject).running;
   flips_.giveBackScratch(entry->serial);
   entries_.erase(entry->op.token);
+}
+
+void FaultOperations::endLater(uint64_t token) {
+  const auto found = entries_.find(token);
+  if (found == entries_.end() || found->second->state == State::kEnding) return;
+  Entry* const entry = found->second.get();
+  if (entry->state == State::kLost) ++subject(entry->subject).running;
+  entry->state = State::kEnding;
+  ++unsaid_;
 }
 
 /** Hands out what waits to be turned round once it is enough, or once nothing else on the path could still join it. */
@@ -282,6 +312,8 @@ bool FaultOperations::cancel(uint64_t token) {
     case State::kResult:
       deliver(entry);
       break;
+    case State::kEnding:
+      break;
     case State::kReorder:
       std::erase(subject(entry->subject).reordered, token);
       deliver(entry);
@@ -298,24 +330,22 @@ bool FaultOperations::cancel(uint64_t token) {
 }
 
 void FaultOperations::onPeerDown(uint32_t peer, int32_t code) {
-  std::vector<uint64_t> here;
-  for (const auto& [token, entry] : entries_) {
-    const bool held = entry->state == State::kWaiting || entry->state == State::kPaused ||
-                      (entry->state == State::kLost && entry->outcome == FaultActionKind::kDrop);
-    if (held && entry->op.peer == peer) here.push_back(token);
-  }
-  std::sort(here.begin(), here.end(),
-            [this](uint64_t a, uint64_t b) { return entries_[a]->serial < entries_[b]->serial; });
-  for (const uint64_t token : here) {
-    Entry* const entry = entries_[token].get();
-    if (entry->state == State::kPaused) unpause(entry);
-    fail(entry, code, KVSEAM_BLAME_peer, ECONNRESET, 0);
+  // One at a time in the order of their posts: a list of them would need memory, and this must not fail.
+  for (;;) {
+    Entry* first = nullptr;
+    for (const auto& [token, entry] : entries_) {
+      const bool held = entry->state == State::kWaiting || entry->state == State::kPaused ||
+                        (entry->state == State::kLost && entry->outcome == FaultActionKind::kDrop);
+      if (held && entry->op.peer == peer && (first == nullptr || entry->serial < first->serial)) first = entry.get();
+    }
+    if (first == nullptr) return;
+    if (first->state == State::kPaused) unpause(first);
+    fail(first, code, KVSEAM_BLAME_peer, ECONNRESET, 0);
   }
 }
 
 void FaultOperations::cut(uint32_t peer, int32_t code, int64_t backendCode) {
-  if (!cut_.insert(peer).second) return;
-  inner_->disconnect(self_, peer);
+  if (cut_.contains(peer)) return;
   kvseam_event down{};
   down.kind = KVSEAM_EVENT_PEER_DOWN;
   down.peer = peer;
@@ -323,10 +353,22 @@ void FaultOperations::cut(uint32_t peer, int32_t code, int64_t backendCode) {
   down.blame = KVSEAM_BLAME_peer;
   down.backend_code = backendCode;
   ready_.push_back(down);
+  try {
+    cut_.insert(peer);
+  } catch (const std::bad_alloc&) {
+    ready_.pop_back();
+    throw;
+  }
+  inner_->disconnect(self_, peer);
   onPeerDown(peer, KVSEAM_PEER_DOWN);
 }
 
 void FaultOperations::advance(int64_t nowNs) {
+  for (auto it = entries_.begin(); unsaid_ != 0 && it != entries_.end();) {
+    Entry* const entry = it->second.get();
+    ++it;
+    if (entry->state == State::kEnding) end(entry);
+  }
   for (size_t i = 0; i < paused_.size();) {
     Entry* const entry = entries_[paused_[i]].get();
     if (!std::all_of(entry->pauses.begin(), entry->pauses.end(),
@@ -381,7 +423,7 @@ void FaultOperations::letGo(int64_t nowNs) {
 }
 
 bool FaultOperations::busy(int64_t* wakeAtNs) const {
-  if (!ready_.empty()) return true;
+  if (!ready_.empty() || unsaid_ != 0) return true;
   for (const uint64_t token : paused_) {
     const Entry& entry = *entries_.at(token);
     if (std::all_of(entry.pauses.begin(), entry.pauses.end(), [](const FaultPause& pause) { return pause.over(); }))

@@ -29,6 +29,8 @@ class FaultOperations {
   /** False when the token is not in its care. */
   bool cancel(uint64_t token);
   bool onCompletion(const kvseam_event& event, int64_t nowNs);
+  /** There was no memory to go on with what the backend has completed: it ends as it is, once there is some. */
+  void endLater(uint64_t token);
   void cancelAt(uint64_t token, int64_t atNs) { due_.push({atNs, 0, token}); }
   /** Subject of an operation in care; false when there is none. */
   bool subjectOf(uint64_t token, uint32_t* subject) const;
@@ -51,7 +53,7 @@ class FaultOperations {
   bool cutsOpen() const { return !cut_.empty(); }
 
  private:
-  enum class State : uint8_t { kWaiting, kPaused, kInner, kResult, kReorder, kLost };
+  enum class State : uint8_t { kWaiting, kPaused, kInner, kResult, kReorder, kLost, kEnding };
   struct Entry {
     kvseam_op op{};
     std::vector<kvseam_run> runs;  // when they differ from the engine's
@@ -83,6 +85,7 @@ class FaultOperations {
   };
 
   SubjectState& subject(uint32_t index);
+  void start(Entry* entry, int64_t nowNs);
   void wait(Entry* entry, State state, int64_t dueNs);
   void proceed(Entry* entry, int64_t nowNs);
   void postInner(Entry* entry, int64_t nowNs);
@@ -106,6 +109,7 @@ class FaultOperations {
   std::unordered_set<uint32_t> cut_;
   FaultFlips flips_;
   uint64_t serial_ = 0;
+  uint32_t unsaid_ = 0;  // entries in State::kEnding
 };
 
 }  // namespace kvseam

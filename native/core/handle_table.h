@@ -25,6 +25,8 @@ class HandleTable {
       free_.pop_back();
     } else {
       if (entries_.size() > kHandleIndexMask) return 0;
+      // Room to free every entry, so that remove() needs no memory.
+      if (free_.capacity() <= entries_.size()) free_.reserve(2 * entries_.size() + 16);
       index = static_cast<uint32_t>(entries_.size());
       entries_.push_back({1, nullptr});
     }

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <map>
 #include <mutex>
+#include <new>
 #include <utility>
 
 namespace kvseam {
@@ -72,8 +73,12 @@ SignalGuard::~SignalGuard() {
     if (!known_[number] || sigaction(number, nullptr, &now) != 0 || sameHandler(before_[number], now)) continue;
     sigaction(number, &before_[number], nullptr);
     const std::lock_guard<std::mutex> lock(reportsMutex());
-    std::vector<int>& signals = reports()[backend_].signals;
-    if (std::find(signals.begin(), signals.end(), number) == signals.end()) signals.push_back(number);
+    try {
+      std::vector<int>& signals = reports()[backend_].signals;
+      if (std::find(signals.begin(), signals.end(), number) == signals.end()) signals.push_back(number);
+    } catch (const std::bad_alloc&) {
+      continue;  // put back it is, and only the report lacks it
+    }
   }
 }
 

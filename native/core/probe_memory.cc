@@ -1,6 +1,7 @@
 // Life of the probe region at its owner and at a peer.
 #include "probe_memory.h"
 
+#include <new>
 #include <utility>
 
 namespace kvseam {
@@ -14,7 +15,13 @@ Status ProbeMemory::allocate(const std::shared_ptr<BackendHandle>& backend, uint
   request.region = kRegionNumber;
   kvseam_memory memory{};
   Status status(faults.innerApi()->register_memory(faults.innerSelf(), &request, &memory));
-  if (status.ok()) *out = std::make_shared<ProbeMemory>(backend, memory, ownerIncarnation, false);
+  if (!status.ok()) return status;
+  try {
+    *out = std::make_shared<ProbeMemory>(backend, memory, ownerIncarnation, false);
+  } catch (const std::bad_alloc&) {
+    faults.innerApi()->deregister_memory(faults.innerSelf(), &memory);
+    return Status::noMemory();
+  }
   return status;
 }
 
@@ -25,7 +32,13 @@ Status ProbeMemory::import(const std::shared_ptr<BackendHandle>& backend, const 
   Status status(faults.innerApi()->import_key(faults.innerSelf(), &owner,
                                               reinterpret_cast<const uint8_t*>(offer.key.data()),
                                               static_cast<uint32_t>(offer.key.size()), offer.bytes, &memory));
-  if (status.ok()) *out = std::make_shared<ProbeMemory>(backend, memory, owner.incarnation, true);
+  if (!status.ok()) return status;
+  try {
+    *out = std::make_shared<ProbeMemory>(backend, memory, owner.incarnation, true);
+  } catch (const std::bad_alloc&) {
+    faults.innerApi()->drop_key(faults.innerSelf(), &memory);
+    return Status::noMemory();
+  }
   return status;
 }
 

@@ -10,6 +10,11 @@
 namespace kvseam {
 
 Prober::Prober(ProbePort* port) : port_(port), operations_(kMaxOperations) {
+  // A probe that is running needs no more memory.
+  orders_.reserve(kMaxSeries);
+  taken_.reserve(kMaxSeries);
+  running_.reserve(kMaxSeries);
+  active_.reserve(kMaxOperations);
   free_.reserve(kMaxOperations);
   for (uint32_t i = kMaxOperations; i != 0; --i) free_.push_back(i - 1);
 }
@@ -28,18 +33,18 @@ void Prober::cancel(uint64_t id) {
 }
 
 void Prober::takeOrders(int64_t nowNs) {
-  std::vector<std::shared_ptr<ProbeSeries>> orders;
   std::vector<uint64_t> cancels;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    orders.swap(orders_);
+    taken_.swap(orders_);
     cancels.swap(cancels_);
     ordersWaiting_.store(0, std::memory_order_relaxed);
   }
-  for (auto& series : orders) {
+  for (auto& series : taken_) {
     series->warming = series->warmUp;
     running_.push_back(std::move(series));
   }
+  taken_.clear();
   for (const uint64_t id : cancels) {
     for (const auto& series : running_) {
       if (series->id == id) end(series.get(), KVSEAM_CANCELLED, KVSEAM_BLAME_cancelled, nowNs);

@@ -101,6 +101,7 @@ class Prober {
 
   // Progress thread only.
   std::vector<std::shared_ptr<ProbeSeries>> running_;
+  std::vector<std::shared_ptr<ProbeSeries>> taken_;  // orders on their way from the lock to running_
   std::vector<Operation> operations_;
   std::vector<uint32_t> free_;
   std::vector<uint32_t> active_;  // posted and not quiesced

@@ -50,7 +50,8 @@ struct ProgressCounters {
   std::atomic<uint64_t> quarantined{0};  // now held back, not a sum
   std::atomic<uint64_t> wakes{0};
   std::atomic<uint64_t> sleeps{0};
-  std::atomic<uint64_t> stalls{0};  // gaps of this thread above kStallNs
+  std::atomic<uint64_t> stalls{0};           // gaps of this thread above kStallNs
+  std::atomic<uint64_t> memoryShortages{0};  // turns of its loop that ended for want of memory
 };
 
 class Progress final : private ProbePort {
@@ -73,6 +74,9 @@ class Progress final : private ProbePort {
   void cancel(uint32_t slot, uint32_t generation) { send({Command::kCancel, slot, generation}); }
   /** False when kMaxConnects wait already. */
   bool probeRoom() const { return prober_.room(); }
+  /** Room for the end of a probe; then probe() or withdrawProbe(). */
+  void promiseProbe() { events_.promise(1); }
+  void withdrawProbe() { events_.withdraw(); }
   /** The end comes as an event. */
   void probe(std::shared_ptr<ProbeSeries> series);
   void cancelSeries(uint64_t id);
@@ -87,8 +91,8 @@ class Progress final : private ProbePort {
   bool disarmFaults(const std::shared_ptr<FaultPlan>& plan) { return changeFaults({plan, false}); }
   /** Has the thread look again at what waits for something other than the backend, such as a resumed fault. */
   void nudge() { wakeThread(); }
-  /** A path the progress thread may record into; stays valid for the life of the object. Null when full. */
-  Path* addPath(uint32_t* index);
+  /** The next of at most maxPaths; stays valid for the life of the object. */
+  void addPath(std::unique_ptr<Path> path);
   Path* path(uint32_t index) const { return index < pathCount_ ? paths_[index].get() : nullptr; }
   uint32_t pathCount() const { return pathCount_; }
   /** Before draining: from here on a new record wakes again. */
@@ -120,13 +124,12 @@ class Progress final : private ProbePort {
     uint32_t generation;
   };
   /** Rare, so these wait in a queue of their own and never take a submit's place in the ring. */
-  struct LinkCommand {
-    uint32_t peer;
-    bool connect;  // false: disconnect
+  struct Connect {
+    uint32_t peer = 0;
     std::string name;
-    uint64_t incarnation;
+    uint64_t incarnation = 0;
     std::string address;
-    int64_t deadlineNs;
+    int64_t deadlineNs = 0;
   };
   struct FaultChange {
     std::shared_ptr<FaultPlan> plan;
@@ -146,6 +149,7 @@ class Progress final : private ProbePort {
   void wakeThread();
   /** Until stop(); says whether everything has quiesced. */
   bool run();
+  void turn();
   bool takeCommands();
   void takeLinkCommands();
   void begin(uint32_t slot);
@@ -153,7 +157,9 @@ class Progress final : private ProbePort {
   void unrefuse(uint32_t slot);
   void retryPosts(int64_t nowNs, bool progressed);
   void abort(uint32_t slot, uint32_t generation);
-  void beginConnect(const LinkCommand& request);
+  bool nextConnect(Connect* out);
+  bool nextDisconnect(uint32_t* peer);
+  void beginConnect(const Connect& request);
   uint32_t pollBackend();
   void onCompletion(const kvseam_event& event, int64_t nowNs);
   void onPeerDown(uint32_t backendPeer, const Status& status);
@@ -184,7 +190,8 @@ class Progress final : private ProbePort {
   SpscRing<Command> commands_;
   SpscRing<CompletionRecord> completions_;
   std::mutex linkMutex_;
-  std::deque<LinkCommand> linkCommands_;
+  std::deque<Connect> connects_;
+  std::vector<uint32_t> disconnects_;  // has room for every peer there is, so that losing one needs no memory
   std::atomic<uint32_t> linkCommandsWaiting_{0};
   std::mutex faultMutex_;
   std::deque<FaultChange>
@@ -213,13 +220,15 @@ class Progress final : private ProbePort {
   std::vector<uint32_t> held_;
   std::vector<PeerLink> links_;
   std::unordered_map<uint32_t, uint32_t> peerOfBackend_;
-  std::deque<uint32_t> refused_;                          // the backend's queue was full; posted again when it moves
-  std::unordered_map<uint32_t, uint32_t> refusedOnPath_;  // a full path must not hold up the others
+  std::vector<uint32_t> refused_;        // the backend's queue was full; posted again when it moves
+  std::vector<uint32_t> retrying_;       // refused_ while it is gone through
+  std::vector<uint32_t> refusedOnPath_;  // by path: how many; a full path must not hold up the others
   int64_t retryAtNs_ = 0;
   int64_t retryDelayNs_ = 0;
   uint32_t connecting_ = 0;
   uint32_t unquiesced_ = 0;
   int64_t lastStallEndNs_ = 0;
+  int64_t lastWorkNs_ = 0;
   int64_t crowdedUntilNs_ = 0;  // no spinning until then
   int64_t spinNs_;              // now; from options_.spinNs to kSpinGrowth times that
   bool wakeNeeded_ = false;

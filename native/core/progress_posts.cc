@@ -34,7 +34,7 @@ void Progress::begin(uint32_t slot) {
   }
   wheel_.arm(slot, transfer.deadlineNs);
   // Behind those of its own path that the backend refused, but behind no others.
-  if (refusedOnPath_.contains(transfer.path) || !post(slot)) {
+  if (refusedOnPath_[transfer.path] != 0 || !post(slot)) {
     refused_.push_back(slot);
     ++refusedOnPath_[transfer.path];
   }
@@ -42,9 +42,7 @@ void Progress::begin(uint32_t slot) {
 
 /** Takes a transfer that the backend has not got out of the queue of those that wait for it. */
 void Progress::unrefuse(uint32_t slot) {
-  std::erase(refused_, slot);
-  const auto waiting = refusedOnPath_.find(transfers_[slot].path);
-  if (--waiting->second == 0) refusedOnPath_.erase(waiting);
+  if (std::erase(refused_, slot) != 0) --refusedOnPath_[transfers_[slot].path];
 }
 
 /** False when the backend has no room now; every other refusal settles the transfer. */
@@ -79,13 +77,13 @@ bool Progress::post(uint32_t slot) {
 
 void Progress::retryPosts(int64_t nowNs, bool progressed) {
   if (refused_.empty() || (!progressed && nowNs < retryAtNs_)) return;
-  std::deque<uint32_t> waiting;
-  waiting.swap(refused_);
-  refusedOnPath_.clear();
+  retrying_.swap(refused_);
+  refused_.clear();
+  for (const uint32_t slot : retrying_) refusedOnPath_[transfers_[slot].path] = 0;
   bool posted = false;
-  for (const uint32_t slot : waiting) {
+  for (const uint32_t slot : retrying_) {
     const uint32_t path = transfers_[slot].path;
-    if (!refusedOnPath_.contains(path) && post(slot)) {
+    if (refusedOnPath_[path] == 0 && post(slot)) {
       posted = true;
       continue;
     }

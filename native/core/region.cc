@@ -1,6 +1,8 @@
 // Life of registered memory: taken from the backend once, given back when the last share is gone.
 #include "region.h"
 
+#include <new>
+
 namespace kvseam {
 
 namespace {
@@ -18,7 +20,12 @@ Status Region::allocate(const std::shared_ptr<BackendHandle>& backend, uint64_t 
   kvseam_memory memory{};
   Status status((*backend)->register_memory(backend->self(), &request, &memory));
   if (!status.ok()) return status;
-  *out = std::make_shared<Region>(backend, memory, std::move(name), ownerIncarnation, serial);
+  try {
+    *out = std::make_shared<Region>(backend, memory, std::move(name), ownerIncarnation, serial);
+  } catch (const std::bad_alloc&) {
+    (*backend)->deregister_memory(backend->self(), &memory);
+    return Status::noMemory();
+  }
   return status;
 }
 
@@ -65,7 +72,12 @@ Status RemoteRegion::import(const std::shared_ptr<BackendHandle>& backend, const
   Status status((*backend)->import_key(backend->self(), &owner, reinterpret_cast<const uint8_t*>(key.data()),
                                        static_cast<uint32_t>(key.size()), bytes, &memory));
   if (!status.ok()) return status;
-  *out = std::make_shared<RemoteRegion>(backend, memory, std::move(name), owner.incarnation, serial);
+  try {
+    *out = std::make_shared<RemoteRegion>(backend, memory, std::move(name), owner.incarnation, serial);
+  } catch (const std::bad_alloc&) {
+    (*backend)->drop_key(backend->self(), &memory);
+    return Status::noMemory();
+  }
   return status;
 }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 
 namespace kvseam {
 
@@ -30,13 +31,31 @@ const char* blameName(int32_t blame) {
   }
 }
 
+namespace {
+// Made when the program starts: when it is needed there is no memory to make it.
+const std::string noMemoryText = "out of memory; nothing has changed, so free something and try again";
+}  // namespace
+
+Status::Status(const kvseam_status& status)
+    : code_(static_cast<Code>(status.code)),
+      blame_(static_cast<Blame>(status.blame)),
+      backendCode_(status.backend_code) {
+  try {
+    text_ = status.text;
+  } catch (const std::bad_alloc&) {
+    text_.clear();
+  }
+}
+
+const std::string& Status::text() const { return code_ == KVSEAM_NO_MEMORY && text_.empty() ? noMemoryText : text_; }
+
 kvseam_status Status::toC() const {
   kvseam_status out{};
   out.code = code_;
   out.blame = blame_;
   out.backend_code = backendCode_;
-  const size_t bytes = std::min(text_.size(), sizeof(out.text) - 1);
-  std::memcpy(out.text, text_.data(), bytes);
+  const size_t bytes = std::min(text().size(), sizeof(out.text) - 1);
+  std::memcpy(out.text, text().data(), bytes);
   out.text[bytes] = '\0';
   return out;
 }

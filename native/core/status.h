@@ -22,20 +22,19 @@ class [[nodiscard]] Status {
   Status() = default;
   Status(Code code, Blame blame, std::string text, int64_t backendCode = 0)
       : code_(code), blame_(blame), backendCode_(backendCode), text_(std::move(text)) {}
-  explicit Status(const kvseam_status& status)
-      : code_(static_cast<Code>(status.code)),
-        blame_(static_cast<Blame>(status.blame)),
-        backendCode_(status.backend_code),
-        text_(status.text) {}
+  /** Never fails: without memory for its text the code has to do. */
+  explicit Status(const kvseam_status& status);
 
   static Status local(Code code, std::string text) { return {code, KVSEAM_BLAME_local, std::move(text)}; }
+  /** Needs no memory itself. */
+  static Status noMemory() { return {KVSEAM_NO_MEMORY, KVSEAM_BLAME_local, {}}; }
   static Status protocol(Code code, std::string text) { return {code, KVSEAM_BLAME_protocol, std::move(text)}; }
 
   bool ok() const { return code_ == KVSEAM_OK; }
   Code code() const { return code_; }
   Blame blame() const { return blame_; }
   int64_t backendCode() const { return backendCode_; }
-  const std::string& text() const { return text_; }
+  const std::string& text() const;
 
   kvseam_status toC() const;
 

@@ -353,7 +353,7 @@ TEST(Agent, NotificationsReachTheOwnerInOrderAndAreBoundedInSize) {
 TEST(EventQueue, DropsAndCountsNotificationsBeyondItsBoundButNeverOtherNews) {
   EventQueue queue;
   EXPECT_FALSE(queue.pending());
-  for (size_t i = 0; i < EventQueue::kMaxQueued + 10; ++i) queue.push({});
+  for (size_t i = 0; i < EventQueue::kMaxQueued + 10; ++i) queue.pushNotification("peer", 1, nullptr, 0);
   EXPECT_EQ(queue.dropped(), 10U);
   EngineEvent down;
   down.kind = EngineEvent::Kind::kPeerDown;

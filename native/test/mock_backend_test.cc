@@ -1,81 +1,13 @@
-// The mock moves real bytes between real regions, in one process and between two, under its model of rate and latency.
-#include "../backends/mock/mock_backend.h"
-
-#include <fcntl.h>
-#include <signal.h>
-#include <spawn.h>
+// The mock moves real bytes between real regions of one process, under its model of rate and latency.
 #include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <algorithm>
-#include <cstdlib>
-#include <cstring>
-#include <numeric>
-#include <random>
 #include <thread>
 
 #include "../core/digest.h"
-#include "engine_for_test.h"
-
-extern char** environ;
+#include "mock_for_test.h"
 
 namespace kvseam {
 namespace {
-
-constexpr uint64_t kBlock = 4096;
-constexpr uint32_t kBlocks = 256;
-
-kvseam_rail rail(const char* name, uint64_t bytesPerSecond, int64_t latencyNs) {
-  kvseam_rail out{};
-  std::strcpy(out.name, name);
-  out.bytes_per_second = bytesPerSecond;
-  out.base_latency_ns = latencyNs;
-  return out;
-}
-
-void fill(uint8_t* data, uint64_t bytes, uint64_t seed) {
-  std::mt19937_64 random(seed);
-  for (uint64_t i = 0; i + 8 <= bytes; i += 8) {
-    const uint64_t word = random();
-    std::memcpy(data + i, &word, 8);
-  }
-}
-
-std::vector<uint32_t> shuffled(uint32_t count, uint32_t seed) {
-  std::vector<uint32_t> ids(count);
-  std::iota(ids.begin(), ids.end(), 0U);
-  std::shuffle(ids.begin(), ids.end(), std::mt19937(seed));
-  return ids;
-}
-
-/** Two agents of this process over the mock, `a` connected to `b`. */
-struct Agents {
-  explicit Agents(const std::vector<kvseam_rail>& rails = {})
-      : book(newBook()), b(mock::api(), "b", book, 2, {}, rails), a(mock::api(), "a", book, 1, {}, rails) {
-    there = b.allocate(kBlocks * kBlock, "pool");
-    here = a.allocate(kBlocks * kBlock, "pool");
-    fill(b.data(there), kBlocks * kBlock, 1);
-    fill(a.data(here), kBlocks * kBlock, 2);
-    peer = a.connect(b);
-  }
-  PostRequest request(uint32_t operation, const std::vector<uint32_t>& local, const std::vector<uint32_t>& remote,
-                      uint32_t railNumber = 0) {
-    PostRequest out;
-    out.path = a.path(railNumber, peer, railNumber);
-    out.operation = operation;
-    out.localList = a.localList(here, kBlock, local);
-    out.remoteList = a.remoteList(peer, "pool", kBlock, remote);
-    return out;
-  }
-
-  std::shared_ptr<PermitBook> book;
-  Engine b;
-  Engine a;
-  uint64_t there = 0;
-  uint64_t here = 0;
-  uint32_t peer = 0;
-};
 
 class MockBytes : public ::testing::TestWithParam<uint32_t> {};
 
@@ -305,119 +237,6 @@ TEST(Mock, RefusesForgedAddressesAndKeys) {
                 code == KVSEAM_PEER_DOWN || code == KVSEAM_REGISTRATION_FAILED)
         << code;
   }
-}
-
-// ---- Two processes. The child is this very program, told to run one disabled test.
-// -------------------------------------
-
-constexpr const char* kPipe = "KVSEAM_TEST_PIPE";
-
-TEST(MockPeerProcess, DISABLED_OffersItsPoolUntilItIsKilled) {
-  const char* const pipe = std::getenv(kPipe);
-  ASSERT_NE(pipe, nullptr);
-  const int out = std::atoi(pipe);
-  Engine peer(mock::api(), "child", newBook(), 1);
-  const uint64_t region = peer.allocate(kBlocks * kBlock, "pool");
-  fill(peer.data(region), kBlocks * kBlock, 7);
-  std::string blob;
-  ASSERT_TRUE(peer.agent().exportMetadata(&blob).ok());
-  ASSERT_EQ(write(out, blob.data(), blob.size()), static_cast<ssize_t>(blob.size()));
-  close(out);
-  for (;;) pause();
-}
-
-class ChildProcess {
- public:
-  ChildProcess() {
-    int ends[2];
-    EXPECT_EQ(pipe2(ends, O_CLOEXEC), 0);
-    const int inherited = fcntl(ends[1], F_DUPFD, 100);
-    std::vector<std::string> environment;
-    for (char** entry = environ; *entry != nullptr; ++entry) environment.emplace_back(*entry);
-    environment.push_back(std::string(kPipe) + "=" + std::to_string(inherited));
-    std::vector<char*> environmentPointers;
-    for (std::string& entry : environment) environmentPointers.push_back(entry.data());
-    environmentPointers.push_back(nullptr);
-    std::string arguments[] = {"/proc/self/exe", "--gtest_filter=MockPeerProcess.*", "--gtest_also_run_disabled_tests",
-                               "--gtest_brief=1"};
-    std::vector<char*> argumentPointers;
-    for (std::string& argument : arguments) argumentPointers.push_back(argument.data());
-    argumentPointers.push_back(nullptr);
-    EXPECT_EQ(
-        posix_spawn(&pid_, "/proc/self/exe", nullptr, nullptr, argumentPointers.data(), environmentPointers.data()), 0);
-    close(inherited);
-    close(ends[1]);
-    char buffer[4096];
-    for (ssize_t got = 0; (got = read(ends[0], buffer, sizeof(buffer))) > 0;)
-      metadata_.append(buffer, static_cast<size_t>(got));
-    close(ends[0]);
-  }
-  ~ChildProcess() { kill(); }
-  ChildProcess(const ChildProcess&) = delete;
-  ChildProcess& operator=(const ChildProcess&) = delete;
-  void kill() {
-    if (pid_ == 0) return;
-    ::kill(pid_, SIGKILL);
-    int status = 0;
-    waitpid(pid_, &status, 0);
-    pid_ = 0;
-  }
-  const std::string& metadata() const { return metadata_; }
-
- private:
-  pid_t pid_ = 0;
-  std::string metadata_;
-};
-
-TEST(MockTwoProcesses, TheBytesOfAnotherProcessArriveAndItsDeathIsNoticed) {
-  ChildProcess child;
-  ASSERT_FALSE(child.metadata().empty());
-  // Slow enough that the second transfer is under way when the child dies.
-  Agents agents({rail("slow", 100'000'000, 0)});
-  Engine& a = agents.a;
-  uint32_t peer = 0;
-  const std::string& blob = child.metadata();
-  ASSERT_TRUE(
-      a.agent().connect(reinterpret_cast<const uint8_t*>(blob.data()), blob.size(), nowNs() + kSoon, &peer).ok());
-  ASSERT_TRUE(a.until([&] { return a.connected(peer); }));
-  PostRequest request;
-  request.path = a.path(0, peer, 0);
-  request.operation = KVSEAM_OP_READ;
-  const std::vector<uint32_t> ids = shuffled(kBlocks, 9);
-  request.localList = a.localList(agents.here, kBlock, ids);
-  request.remoteList = a.remoteList(peer, "pool", kBlock, ids);
-  const uint64_t good = a.mustPost(request);
-  ASSERT_TRUE(a.quiesced(good));
-  EXPECT_EQ(a.endings[good].outcome.code, KVSEAM_OK);
-  std::vector<uint8_t> expected(kBlocks * kBlock);
-  fill(expected.data(), expected.size(), 7);
-  EXPECT_EQ(std::memcmp(a.data(agents.here), expected.data(), expected.size()), 0);
-
-  std::vector<uint64_t> doomed;
-  for (int i = 0; i < 50; ++i) doomed.push_back(a.mustPost(request));
-  const int64_t from = nowNs();
-  child.kill();
-  for (const uint64_t transfer : doomed) ASSERT_TRUE(a.quiesced(transfer, 20 * kSecond));
-  // 50 MiB at 100 MB/s are half a second: the first few may have arrived, the rest must have ended with the peer.
-  int lost = 0;
-  for (const uint64_t transfer : doomed) {
-    const int32_t code = a.endings[transfer].outcome.code;
-    EXPECT_TRUE(code == KVSEAM_OK || code == KVSEAM_PEER_DOWN) << code;
-    lost += code == KVSEAM_PEER_DOWN ? 1 : 0;
-  }
-  EXPECT_GT(lost, 25);
-  EXPECT_LT(nowNs() - from, 5 * kSecond);
-  ASSERT_TRUE(a.until([&] { return a.agent().peer(peer)->gone; }));
-  // The other peer has noticed nothing.
-  const uint64_t unharmed = a.mustPost(agents.request(KVSEAM_OP_READ, {1}, {2}));
-  ASSERT_TRUE(a.quiesced(unharmed));
-  EXPECT_EQ(a.endings[unharmed].outcome.code, KVSEAM_OK);
-  uint64_t refused = 0;
-  EXPECT_EQ(a.post(request, &refused).code(), KVSEAM_STALE_EPOCH);
-  // And metadata of the dead leads nowhere.
-  EXPECT_EQ(
-      a.agent().connect(reinterpret_cast<const uint8_t*>(blob.data()), blob.size(), nowNs() + kSoon, &peer).code(),
-      KVSEAM_PEER_DOWN);
 }
 
 }  // namespace

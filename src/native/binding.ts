@@ -133,6 +133,8 @@ export interface AgentCounters {
   wakes: number
   sleeps: number
   stalls: number
+  /** Turns of the progress thread that ended for want of memory. */
+  memoryShortages: number
   droppedNotifications: number
   inFlight: number
   regions: number

@@ -1,6 +1,6 @@
-// Rows 4, 19, 20 and 21: bytes that are stale, partial, short or corrupt. Fail closed: none of them may be taken for good.
+// Rows 4, 19 to 21 and 28: bytes that are stale, partial, short, corrupt, or changed under the transfer. Fail closed: none of them may be taken for good.
 
-import { describe, expect } from 'vitest'
+import { describe, expect, vi } from 'vitest'
 import { SeamError } from '../../src/errors.js'
 import { row } from './row.js'
 import { BLOCK, rail, Subject } from './subject.js'
@@ -101,5 +101,23 @@ describe('content', () => {
     expect(dropped(0)).toBe(1)
     expect(dropped(1)).toBe(0)
     expect(subject.seam.paths.get(rail(0))!.health.gfs).toBeGreaterThan(0.2)
+  })
+
+  row(28, 'changed while it moves is no success: the digest of what arrived is taken when it is quiet', async () => {
+    const subject = await Subject.open()
+    using armed = subject.seam.faults.arm('*.read=delay(50ms)')
+    // Written by another thread or by this one: bytes go in by copy, so that only a region itself can change under a transfer.
+    const shared = new Uint8Array(new SharedArrayBuffer(BLOCK)).fill(7)
+    subject.source.write(shared)
+    shared.fill(9)
+    expect(subject.source.read(0, BLOCK).every((byte) => byte === 7)).toBe(true)
+    const moving = subject.handOff({ rail: 0 })
+    await vi.waitFor(() => expect(armed.firings).toHaveLength(1), { interval: 1 })
+    subject.source.view()[BLOCK - 1] = 8
+    await expect(moving).rejects.toMatchObject({ code: 'KVSEAM_INTEGRITY' })
+    const again = await subject.handOff({ rail: 1 })
+    expect(again.verified).toBe(true)
+    expect(subject.target.read(BLOCK - 1, 1)[0]).toBe(8)
+    await subject.check()
   })
 })

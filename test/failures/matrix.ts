@@ -41,7 +41,8 @@ export function nativeTests(): Set<string> {
 export function renderMatrix(): string {
   const tests = rowTests()
   const covered = FAILURE_ROWS.filter(
-    (row) => row.elsewhere !== undefined || tests.some((test) => test.number === row.number),
+    (row) =>
+      row.elsewhere !== undefined || row.native !== undefined || tests.some((test) => test.number === row.number),
   )
   const whole = covered.filter((row) => row.open === undefined)
   const lines = FAILURE_ROWS.map((row) => {

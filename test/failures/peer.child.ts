@@ -10,7 +10,7 @@ agent
   .allocate(1024 * 1024, { name: 'kv' })
   .view()
   .fill(Number(fill))
-process.on('message', async (message: { write?: string; deadlineMs?: number }) => {
+process.on('message', async (message: { write?: string; into?: string; deadlineMs?: number }) => {
   if (message.write === undefined) return
   // A push into memory of the parent, slowly, for tests that freeze this process in the middle.
   try {
@@ -21,7 +21,7 @@ process.on('message', async (message: { write?: string; deadlineMs?: number }) =
     if (decision.outcome !== 'admitted') throw new Error(decision.record.reason)
     const moving = seam.transfer(decision, {
       from: from.range(0, from.bytes),
-      to: peer.region('landing').range(0, from.bytes),
+      to: peer.region(message.into ?? 'landing').range(0, from.bytes),
       deadlineMs: message.deadlineMs ?? 20_000,
     })
     process.send?.({ writing: true })

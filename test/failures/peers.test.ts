@@ -1,57 +1,12 @@
-// Rows 1 to 6: a peer that dies, freezes, comes back from the dead, or starts anew under its old name.
+// Rows 1, 5 and 6: a peer that dies, at any step, or starts anew under its old name.
 
-import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, onTestFinished, vi } from 'vitest'
-import { openSeam, type Peer, type Seam, type SeamError } from '../../src/index.js'
-import type { Agent } from '../../src/native/agent.js'
-import type { Transfer } from '../../src/native/transfer.js'
+import type { SeamError } from '../../src/index.js'
 import { peerDownChannel } from '../../src/observe/channels.js'
-import { permitNumber } from '../../src/permit.js'
-import { LATE_MS, SettleLedger } from './oracles/ledger.js'
 import { PeerProcess } from './peer-process.js'
+import { BYTES, DETECTION_MS, puller } from './puller.js'
 import { row } from './row.js'
 import { BLOCK, rail, Subject } from './subject.js'
-
-const BYTES = 1024 * 1024
-/** Detection of a dead peer must take less than this. */
-const DETECTION_MS = 2000
-
-interface Puller {
-  readonly seam: Seam
-  readonly agent: Agent
-  readonly ledger: SettleLedger
-  pull(peer: Peer, timeoutMs?: number): Transfer
-}
-
-async function puller(bytesPerSecond = 0): Promise<Puller> {
-  vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
-  const seam = await openSeam({ profile: 'reference', sessionsPerPath: 10_000 })
-  onTestFinished(() => seam.close())
-  const rails = [0, 1].map((n) => ({ name: `rail${n}`, bytesPerSecond }))
-  const agent = await seam.agent('decode-0', { rails })
-  const target = agent.allocate(BYTES, { name: 'kv' })
-  const ledger = new SettleLedger()
-  return {
-    seam,
-    agent,
-    ledger,
-    pull(peer, timeoutMs = 10_000) {
-      const decision = seam.policy.decide({ workload: 'batch', bytes: BYTES, from: peer.name, to: ['decode-0'] })
-      if (decision.outcome !== 'admitted') throw new Error(decision.record.reason)
-      const transfer = agent.post({
-        permit: permitNumber(decision.permit),
-        path: decision.path.nativeIndex,
-        operation: decision.path.operation,
-        local: target.range(0, BYTES),
-        remote: peer.region('kv').range(0, BYTES),
-        timeoutMs,
-      })
-      void transfer.quiesced.then(() => seam.policy.releaseQuietly(decision.lease))
-      ledger.enter(transfer, agent, BYTES, timeoutMs)
-      return transfer
-    },
-  }
-}
 
 describe('a peer process', () => {
   row(
@@ -128,59 +83,6 @@ describe('a peer process', () => {
     const to = agent.allocate(BYTES, { name: 'checked' })
     await seam.handoff({ from: peer.region('kv').range(0, BYTES), to: to.range(0, BYTES), workload: 'batch' })
     expect(to.view().every((byte) => byte === 1)).toBe(true)
-  })
-
-  row(2, 'that is frozen lets a connect end at its own deadline, and its transfers at theirs', async () => {
-    const frozen = await PeerProcess.start('prefill-0', { bytesPerSecond: BYTES / 4 })
-    const { seam, agent, ledger, pull } = await puller()
-    const peer = await seam.connect(agent, frozen.metadata)
-    await frozen.freeze()
-    const transfer = pull(peer, 300)
-    await expect(transfer.settled).rejects.toMatchObject({ code: 'KVSEAM_TIMEOUT' })
-    const { agent: second } = await puller()
-    const start = performance.now()
-    await expect(second.connect(frozen.metadata, { timeoutMs: 200 })).rejects.toMatchObject({
-      code: 'KVSEAM_TIMEOUT',
-      blame: 'peer',
-    })
-    expect(performance.now() - start).toBeLessThan(200 + LATE_MS)
-    await ledger.allQuiesced()
-    ledger.check()
-  })
-
-  row(3, 'that comes back after it was given up connects anew, and its late answer changes nothing', async () => {
-    const frozen = await PeerProcess.start('prefill-0')
-    const { agent, seam, pull, ledger } = await puller()
-    await frozen.freeze()
-    await expect(seam.connect(agent, frozen.metadata, { timeoutMs: 100 })).rejects.toMatchObject({
-      code: 'KVSEAM_TIMEOUT',
-    })
-    frozen.thaw()
-    await sleep(100) // its answer to the first handshake is on the way
-    expect(agent.peer('prefill-0')).toBeUndefined()
-    const peer = await seam.connect(agent, frozen.metadata)
-    await pull(peer).settled
-    await ledger.allQuiesced()
-    ledger.check()
-  })
-
-  row(3, 'that is thawed in the middle of a write does not reach memory that was taken back meanwhile', async () => {
-    const writer = await PeerProcess.start('prefill-0', { bytesPerSecond: 2 * BYTES })
-    const { agent } = await puller(2 * BYTES)
-    const landing = agent.allocate(BYTES, { name: 'landing' })
-    const kept = landing.view()
-    writer.send({ write: Buffer.from(agent.metadata()).toString('base64') })
-    expect(await writer.next()).toEqual({ writing: true })
-    while (kept[0] !== 0xee) await sleep(1)
-    await writer.freeze()
-    const frozenAt = kept.lastIndexOf(0xee)
-    expect(frozenAt).toBeLessThan(BYTES - 1)
-    await landing.close()
-    const fresh = agent.allocate(BYTES, { name: 'landing' })
-    fresh.view().fill(0x11)
-    writer.thaw()
-    expect(await writer.next()).toEqual({ wrote: 'KVSEAM_STALE_REGION' })
-    expect(fresh.view().every((byte) => byte === 0x11)).toBe(true)
   })
 
   row(5, 'that restarts under its name makes old handles stale, and the new life works', async () => {

@@ -27,8 +27,13 @@ export const FAILURE_ROWS: readonly FailureRow[] = [
   {
     number: 2,
     fault: 'Frozen peer, half-open connection',
-    expected: 'TIMEOUT at our own deadline',
-    open: `detection of a frozen idle peer within 2 s ${CONTROL} (heartbeats)`,
+    expected: 'PEER_DOWN within 2 s by the missing signs of life, TIMEOUT where a deadline is earlier',
+    native: [
+      'MockTwoProcesses.AFrozenIdlePeerIsDownAndCanBeMetAgainWhenItThaws',
+      'MockTwoProcesses.AFrozenPeersTransfersEndOnceAndTouchNothingAfterwards',
+      'MockTwoProcesses.AShortFreezeIsOnlyADelay',
+      'UcxProcesses.AFrozenPeerIsNoticedAndCanBeMetAgainWhenItThaws',
+    ],
   },
   {
     number: 3,
@@ -118,8 +123,8 @@ export const FAILURE_ROWS: readonly FailureRow[] = [
   {
     number: 28,
     fault: 'SharedArrayBuffer changed by another thread',
-    expected: 'documented as the caller’s race',
-    open: 'transfers never touch JavaScript’s own buffers, so there is nothing to inject',
+    expected:
+      'bytes go in by copy; what changes under a transfer is no success, since the digest comes after it is quiet',
   },
   {
     number: 29,
@@ -158,8 +163,13 @@ export const FAILURE_ROWS: readonly FailureRow[] = [
   {
     number: 35,
     fault: 'Out of memory in native code',
-    expected: 'NO_MEMORY, state rolled back',
-    open: 'needs an allocator that fails on demand',
+    expected: 'NO_MEMORY, state rolled back; on the progress thread every transfer still ends once',
+    native: [
+      'WithoutMemory.TheCallIsRefusedAndNothingHasChanged',
+      'WithoutMemoryAtTheStart.AnAgentOpensWholeOrNotAtAll',
+      'ProgressWithoutMemory.EveryTransferEndsOnceAndTheNextIsServed',
+      'ProgressWithoutMemoryAtTheStart.AConnectHasItsOutcomeAndTheNextWorks',
+    ],
   },
   { number: 36, fault: 'Jitter storm', expected: 'refused to jitter-strict classes only' },
   { number: 37, fault: 'Bimodal latency', expected: 'the tail is seen; a good mean alone does not pass strict' },
@@ -211,7 +221,6 @@ export const FAILURE_ROWS: readonly FailureRow[] = [
     elsewhere: [
       [STATES, 'quarantine ends only after its hold and clean probes, and full use only after canary payload'],
     ],
-    open: 'a thousand waiting sessions over a restored path',
   },
   { number: 46, fault: 'Session never given back', expected: 'its lease ends and returns it' },
   {
@@ -256,7 +265,10 @@ export const FAILURE_ROWS: readonly FailureRow[] = [
     number: 53,
     fault: 'Two copies of a transport library',
     expected: 'detected, warned',
-    open: 'needs a real transport',
+    native: ['LoadGuard.SeesTwoCopiesOfATransportLibraryUnderWhateverNames'],
+    elsewhere: [
+      ['test/ucx/loading.test.ts', 'warns when a second copy of a transport library is in it, and only then'],
+    ],
   },
   {
     number: 54,

@@ -10,6 +10,8 @@ const { WebAssembly: wasm } = globalThis as unknown as {
     RuntimeError: new () => Error
   }
 }
+const warnings: string[] = []
+process.on('warning', (warning) => void warnings.push((warning as { code?: string }).code ?? warning.name))
 const seam = await openSeam({ backend: 'ucx', rails: [{ name: 'lo', device: 'tcp/lo' }] })
 await seam.agent('a')
 
@@ -47,6 +49,12 @@ switch (process.argv[2]) {
     const blocks = { from: from.blocks(4096, [0, 1]), to: to.blocks(4096, [1, 0]) }
     const done = await seam.handoff({ ...blocks, workload: 'batch', deadlineMs: 20_000 })
     console.log(seam.backend.version, done.verified)
+    await seam.close()
+    break
+  }
+  case 'twins': {
+    await new Promise((resolve) => setImmediate(resolve)) // warnings come after the call that gives them
+    console.log(seam.backend.loaded?.twins.length, warnings.includes('KVSEAM_TWIN_LIBRARIES'))
     await seam.close()
     break
   }

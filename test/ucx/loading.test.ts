@@ -1,6 +1,8 @@
 // Loading UCX does not hurt the process: traps, signals and exits work as before.
 
 import { spawn } from 'node:child_process'
+import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { ucxHere } from './ucx-here.js'
@@ -46,6 +48,19 @@ describe.skipIf(!ucxHere)('a process that loaded UCX', { timeout: 600_000 }, () 
     for (let round = 0; round < ROUNDS; round++) {
       expect(await start(round % 2 === 0 ? 'exit' : 'close').ended).toMatchObject({ code: 0, signal: null })
     }
+  })
+
+  it('warns when a second copy of a transport library is in it, and only then', async () => {
+    const folder = mkdtempSync(`${tmpdir()}/kvseam-twin-`)
+    onTestFinished(() => rmSync(folder, { recursive: true }))
+    // A harmless library under the name of a transport's: copies are told by their file names, as wheels rename them.
+    const harmless = /\S+\/libm\.so\.6$/m.exec(readFileSync('/proc/self/maps', 'utf8'))![0]
+    const copy = `${folder}/libucp-1a2b3c4d.so.0`
+    copyFileSync(harmless, copy)
+    const preloaded = [process.env['LD_PRELOAD'], copy].filter((path) => path !== undefined && path !== '').join(':')
+    const [alone, twins] = await Promise.all([start('twins').ended, start('twins', { LD_PRELOAD: preloaded }).ended])
+    expect(alone).toEqual({ code: 0, signal: null, out: '0 false\n' })
+    expect(twins).toEqual({ code: 0, signal: null, out: '1 true\n' })
   })
 
   it.skipIf(OTHER_UCX === undefined)('works with a newer library than its headers, and says which', async () => {

@@ -4,6 +4,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -32,6 +33,7 @@ namespace kvseam::mock {
 namespace {
 
 constexpr uint32_t kMaxRails = 64;
+constexpr size_t kMaxDelivered = 256;       // news of one poll
 constexpr int64_t kSocketEveryNs = 20'000;  // a look costs a system call, so not at every poll of a busy thread
 
 /** What the metadata blob carries for the mock: where the ledger is and how the rails are modelled. */
@@ -48,7 +50,7 @@ kvseam_status guarded(F&& body) {
   try {
     return body().toC();
   } catch (const std::bad_alloc&) {
-    return Status::local(KVSEAM_NO_MEMORY, "mock backend: out of memory").toC();
+    return Status::noMemory().toC();
   }
 }
 
@@ -72,6 +74,7 @@ kvseam_status open(const kvseam_open_params* params, kvseam_backend** out) {
     status = self->links.open(params->agent_name, params->incarnation);
     if (!status.ok()) return status;
     self->engine = std::make_unique<MockEngine>(std::move(models), &self->links);
+    self->delivered.reserve(kMaxDelivered);
     *out = self.release();
     return {};
   });
@@ -221,6 +224,7 @@ kvseam_status connect(kvseam_backend* self, const kvseam_peer_info* peer, uint32
     std::vector<RailModel> models;
     Status status = readAddress(*peer, &address, &models);
     if (!status.ok()) return status;
+    self->engine->makeRoomFor(self->links.nextPeer());
     status = self->links.connect(peer->incarnation, outPeer);
     if (status.ok()) self->engine->setPeerRails(*outPeer, std::move(models));
     return status;
@@ -229,7 +233,7 @@ kvseam_status connect(kvseam_backend* self, const kvseam_peer_info* peer, uint32
 
 void disconnect(kvseam_backend* self, uint32_t peer) {
   self->links.disconnect(peer);
-  self->engine->peerDown(peer);
+  self->engine->peerDown(peer, ECONNRESET);
 }
 
 kvseam_status post(kvseam_backend* self, const kvseam_op* op) {
@@ -244,13 +248,12 @@ uint32_t poll(kvseam_backend* self, kvseam_event* out, uint32_t max) {
   uint32_t count = self->engine->advance(now, out, max);
   if (now - self->looked_at_sockets_ns >= kSocketEveryNs) {
     self->looked_at_sockets_ns = now;
-    self->links.poll();
+    self->links.poll(now);
   }
   self->delivered.clear();
-  while (self->delivered.size() < max - count && !self->links.events().empty()) {
-    self->delivered.push_back(std::move(self->links.events().front()));
-    self->links.events().pop_front();
-  }
+  const size_t most = std::min<size_t>(max - count, kMaxDelivered);
+  for (LinkEvent news; self->delivered.size() < most && self->links.next(&news);)
+    self->delivered.push_back(std::move(news));
   // Only now, when the vector moves no more, may events point into it.
   for (const LinkEvent& link : self->delivered) {
     kvseam_event event{};
@@ -264,7 +267,7 @@ uint32_t poll(kvseam_backend* self, kvseam_event* out, uint32_t max) {
         break;
       case LinkEvent::Kind::kDown:
         event.kind = KVSEAM_EVENT_PEER_DOWN;
-        self->engine->peerDown(link.peer);
+        self->engine->peerDown(link.peer, link.error);
         break;
       case LinkEvent::Kind::kNotification:
         event.kind = KVSEAM_EVENT_NOTIFICATION;
@@ -283,12 +286,15 @@ int waitFd(kvseam_backend* self) { return self->links.waitFd(); }
 
 int arm(kvseam_backend* self, int64_t* wakeAtNs) {
   self->looked_at_sockets_ns = 0;  // whatever wakes the thread, its next poll looks
-  if (!self->links.events().empty()) return 1;
-  return self->engine->busy(wakeAtNs) ? 1 : 0;
+  if (self->links.newsWaiting() || self->engine->busy(wakeAtNs)) return 1;
+  *wakeAtNs = std::min(*wakeAtNs, self->links.dueNs());
+  return 0;
 }
 
 void describe(kvseam_backend*, int64_t backendCode, char* out, uint32_t outBytes) {
-  const char* const text = backendCode == 0 ? "" : std::strerror(static_cast<int>(backendCode));
+  const char* text = "";
+  if (backendCode == ETIMEDOUT) text = "the peer has given no sign of life";
+  if (backendCode != 0 && backendCode != ETIMEDOUT) text = std::strerror(static_cast<int>(backendCode));
   std::strncpy(out, text, outBytes - 1);
   out[outBytes - 1] = '\0';
 }

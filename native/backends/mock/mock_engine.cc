@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <functional>
 #include <limits>
+#include <new>
 #include <utility>
 
 #include "../../core/clock.h"
@@ -17,11 +19,49 @@ constexpr uint64_t kFreeChunkBytes = 256 * 1024;  // without a rate: long enough
 constexpr uint64_t kPacedChunkBytes = 64 * 1024;
 constexpr uint64_t kTurnBudgetBytes = 1024 * 1024;  // then new submissions and deadlines get a look
 
+template <typename T>
+void reserveFor(std::vector<T>* list, size_t count) {
+  if (list->capacity() < count) list->reserve(std::max(count, 2 * list->capacity()));
+}
+
 }  // namespace
 
-void MockEngine::setPeerRails(uint32_t peer, std::vector<RailModel> rails) {
+void MockEngine::makeRoomFor(uint32_t peer) {
   if (peer >= peerRails_.size()) peerRails_.resize(peer + 1);
-  peerRails_[peer] = std::move(rails);
+}
+
+void MockEngine::setPeerRails(uint32_t peer, std::vector<RailModel> rails) { peerRails_[peer] = std::move(rails); }
+
+/** For one operation more, from its post to its completion: once it is taken it cannot fail for want of memory. */
+void MockEngine::makeRoom() {
+  reserveFor(&done_, done_.size() + active_ + 1);
+  reserveFor(&due_, due_.size() + active_ + 1);
+  if (!freeOps_.empty()) return;
+  reserveFor(&freeOps_, ops_.size() + 1);
+  ops_.emplace_back();
+  freeOps_.push_back(static_cast<uint32_t>(ops_.size() - 1));
+}
+
+void MockEngine::queue(Rail* rail, uint32_t index) {
+  Op& op = ops_[index];
+  op.queued = true;
+  op.before = rail->last;
+  op.after = kNone;
+  (rail->last == kNone ? rail->first : ops_[rail->last].after) = index;
+  rail->last = index;
+}
+
+void MockEngine::unqueue(Rail* rail, uint32_t index) {
+  Op& op = ops_[index];
+  if (!op.queued) return;
+  op.queued = false;
+  (op.before == kNone ? rail->first : ops_[op.before].after) = op.after;
+  (op.after == kNone ? rail->last : ops_[op.after].before) = op.before;
+}
+
+void MockEngine::await(int64_t atNs, uint32_t index) {
+  due_.push_back({atNs, index, ops_[index].serial});
+  std::push_heap(due_.begin(), due_.end(), std::greater<>());
 }
 
 Status MockEngine::post(const kvseam_op& op) {
@@ -29,14 +69,9 @@ Status MockEngine::post(const kvseam_op& op) {
     return {KVSEAM_NO_PATH, KVSEAM_BLAME_local, "no such rail", 0};
   }
   if (!links_->up(op.peer)) return {KVSEAM_PEER_DOWN, KVSEAM_BLAME_peer, "the peer is down", ECONNRESET};
-  uint32_t index = 0;
-  if (freeOps_.empty()) {
-    index = static_cast<uint32_t>(ops_.size());
-    ops_.emplace_back();
-  } else {
-    index = freeOps_.back();
-    freeOps_.pop_back();
-  }
+  makeRoom();
+  const uint32_t index = freeOps_.back();
+  freeOps_.pop_back();
   const RailModel& here = models_[op.local_rail];
   const RailModel& there = peerRails_[op.peer][op.remote_rail];
   Op& entry = ops_[index];
@@ -52,9 +87,9 @@ Status MockEngine::post(const kvseam_op& op) {
           : here.bytesPerSecond;
   ++active_;
   if (op.run_count != 0) {
-    rails_[op.local_rail].turns.push_back(index);
+    queue(&rails_[op.local_rail], index);
   } else if (entry.model.latencyNs > 0) {
-    due_.push({entry.startNs + entry.model.latencyNs, index, entry.serial});
+    await(entry.startNs + entry.model.latencyNs, index);
   } else {
     complete(index);
   }
@@ -68,15 +103,15 @@ void MockEngine::cancel(uint64_t token) {
   }
 }
 
-void MockEngine::peerDown(uint32_t peer) {
+void MockEngine::peerDown(uint32_t peer, int64_t backendCode) {
   for (uint32_t index = 0; index < ops_.size(); ++index) {
-    if (ops_[index].used && ops_[index].op.peer == peer) abort(index, KVSEAM_PEER_DOWN, KVSEAM_BLAME_peer, ECONNRESET);
+    if (ops_[index].used && ops_[index].op.peer == peer) abort(index, KVSEAM_PEER_DOWN, KVSEAM_BLAME_peer, backendCode);
   }
 }
 
 // Between two chunks nothing touches the memory, so an operation can be ended on the spot.
 void MockEngine::abort(uint32_t index, Code code, Blame blame, int64_t backendCode) {
-  std::erase(rails_[ops_[index].op.local_rail].turns, index);
+  unqueue(&rails_[ops_[index].op.local_rail], index);
   finish(index, code, blame, backendCode);
 }
 
@@ -108,12 +143,12 @@ bool MockEngine::copyChunk(Op* op, uint64_t budget, uint64_t* moved) {
 }
 
 void MockEngine::turnRail(Rail* rail, int64_t nowNs, uint64_t* budget) {
-  while (*budget != 0 && !rail->turns.empty()) {
-    const uint32_t index = rail->turns.front();
+  while (*budget != 0 && rail->first != kNone) {
+    const uint32_t index = rail->first;
     Op& op = ops_[index];
     const uint64_t rate = op.model.bytesPerSecond;
     if (rate != 0 && rail->freeAtNs > nowNs) return;
-    rail->turns.pop_front();
+    unqueue(rail, index);
     uint64_t moved = 0;
     const uint64_t chunk = std::min(rate == 0 ? kFreeChunkBytes : kPacedChunkBytes, *budget);
     if (!copyChunk(&op, chunk, &moved)) {
@@ -126,14 +161,14 @@ void MockEngine::turnRail(Rail* rail, int64_t nowNs, uint64_t* budget) {
                        static_cast<int64_t>(static_cast<double>(moved) * 1e9 / static_cast<double>(rate));
     }
     if (op.run < op.op.run_count) {
-      rail->turns.push_back(index);
+      queue(rail, index);
       continue;
     }
     const int64_t arrives = (rate != 0 ? rail->freeAtNs : nowNs) + op.model.latencyNs;
     if (rate == 0 && op.model.latencyNs == 0) {
       complete(index);
     } else {
-      due_.push({arrives, index, op.serial});
+      await(arrives, index);
     }
   }
 }
@@ -141,8 +176,11 @@ void MockEngine::turnRail(Rail* rail, int64_t nowNs, uint64_t* budget) {
 void MockEngine::complete(uint32_t index) {
   Op& op = ops_[index];
   if (!links_->up(op.op.peer)) return finish(index, KVSEAM_PEER_DOWN, KVSEAM_BLAME_peer, ECONNRESET);
-  if (op.op.notify != nullptr && !links_->notify(op.op.peer, op.op.notify, op.op.notify_bytes)) {
-    return finish(index, KVSEAM_QUEUE_FULL, KVSEAM_BLAME_peer, EAGAIN);
+  try {
+    if (op.op.notify != nullptr && !links_->notify(op.op.peer, op.op.notify, op.op.notify_bytes))
+      return finish(index, KVSEAM_QUEUE_FULL, KVSEAM_BLAME_peer, EAGAIN);
+  } catch (const std::bad_alloc&) {
+    return finish(index, KVSEAM_NO_MEMORY, KVSEAM_BLAME_local, ENOMEM);
   }
   finish(index, KVSEAM_OK, KVSEAM_BLAME_none, 0);
 }
@@ -167,9 +205,10 @@ uint32_t MockEngine::advance(int64_t nowNs, kvseam_event* out, uint32_t max) {
   // Another rail begins each time: one that could use up every turn must not starve the rest.
   firstRail_ = (firstRail_ + 1) % rails_.size();
   for (size_t i = 0; i < rails_.size(); ++i) turnRail(&rails_[(firstRail_ + i) % rails_.size()], nowNs, &budget);
-  while (!due_.empty() && due_.top().atNs <= nowNs) {
-    const Due due = due_.top();
-    due_.pop();
+  while (!due_.empty() && due_.front().atNs <= nowNs) {
+    const Due due = due_.front();
+    std::pop_heap(due_.begin(), due_.end(), std::greater<>());
+    due_.pop_back();
     // An aborted operation leaves its entry behind; the serial tells it from the next user of the place.
     if (ops_[due.index].used && ops_[due.index].serial == due.serial) complete(due.index);
   }
@@ -187,11 +226,11 @@ bool MockEngine::busy(int64_t* nextNs) const {
   *nextNs = std::numeric_limits<int64_t>::max();
   if (doneAt_ != done_.size()) return true;
   for (const Rail& rail : rails_) {
-    if (rail.turns.empty()) continue;
-    if (ops_[rail.turns.front()].model.bytesPerSecond == 0) return true;
+    if (rail.first == kNone) continue;
+    if (ops_[rail.first].model.bytesPerSecond == 0) return true;
     *nextNs = std::min(*nextNs, rail.freeAtNs);
   }
-  if (!due_.empty()) *nextNs = std::min(*nextNs, due_.top().atNs);
+  if (!due_.empty()) *nextNs = std::min(*nextNs, due_.front().atNs);
   return false;
 }
 

@@ -4,8 +4,6 @@
 #define KVSEAM_BACKENDS_MOCK_MOCK_ENGINE_H_
 
 #include <cstdint>
-#include <deque>
-#include <queue>
 #include <string>
 #include <vector>
 
@@ -25,10 +23,12 @@ class MockEngine {
   MockEngine(std::vector<RailModel> rails, Links* links)
       : models_(std::move(rails)), rails_(models_.size()), links_(links) {}
 
+  /** Before setPeerRails(), which then cannot fail. */
+  void makeRoomFor(uint32_t peer);
   void setPeerRails(uint32_t peer, std::vector<RailModel> rails);
   Status post(const kvseam_op& op);
   void cancel(uint64_t token);
-  void peerDown(uint32_t peer);
+  void peerDown(uint32_t peer, int64_t backendCode);
   /** Moves what is due now; completions go to `out`. Returns how many. */
   uint32_t advance(int64_t nowNs, kvseam_event* out, uint32_t max);
   /** True when advance() has work at once; otherwise the time of the next work. */
@@ -37,6 +37,7 @@ class MockEngine {
   uint64_t active() const { return active_; }
 
  private:
+  static constexpr uint32_t kNone = UINT32_MAX;
   struct Op {
     kvseam_op op{};
     RailModel model;
@@ -46,9 +47,13 @@ class MockEngine {
     int64_t startNs = 0;
     uint64_t serial = 0;
     bool used = false;
+    bool queued = false;  // waits for its turn
+    uint32_t before = kNone;
+    uint32_t after = kNone;
   };
   struct Rail {
-    std::deque<uint32_t> turns;
+    uint32_t first = kNone;  // whose turn it is; the others follow by Op::after
+    uint32_t last = kNone;
     int64_t freeAtNs = 0;
   };
   struct Due {
@@ -59,6 +64,10 @@ class MockEngine {
   };
 
   bool copyChunk(Op* op, uint64_t budget, uint64_t* moved);
+  void makeRoom();
+  void queue(Rail* rail, uint32_t index);
+  void unqueue(Rail* rail, uint32_t index);
+  void await(int64_t atNs, uint32_t index);
   void turnRail(Rail* rail, int64_t nowNs, uint64_t* budget);
   void finish(uint32_t index, Code code, Blame blame, int64_t backendCode);
   void complete(uint32_t index);
@@ -70,7 +79,7 @@ class MockEngine {
   std::vector<std::vector<RailModel>> peerRails_;
   std::vector<Op> ops_;
   std::vector<uint32_t> freeOps_;
-  std::priority_queue<Due, std::vector<Due>, std::greater<>> due_;
+  std::vector<Due> due_;            // a heap, the earliest on top
   std::vector<kvseam_event> done_;  // completions not yet handed out
   size_t doneAt_ = 0;
   size_t firstRail_ = 0;
