@@ -33,10 +33,11 @@ fi
 cmake --preset "$preset" >/dev/null
 cmake --build --preset "$preset" -- -j2
 status=0
-# UCX itself is not instrumented: under tsan it sees races where there are none, and aborts.
-uninstrumented=()
-if [ "$preset" = tsan ]; then uninstrumented=(--exclude-regex 'Ucx'); fi
-"${fixed[@]}" ctest --preset "$preset" "${uninstrumented[@]}" || status=$?
+# Under tsan on a busy machine this one's second peer, which was not killed, was given up too in 5 of 15 runs; why is not
+# known. It runs in the plain build and under asan.
+unexplained=()
+if [ "$preset" = tsan ]; then unexplained=(--exclude-regex 'UcxProcesses\.TheBytes.*/SharedMemory'); fi
+"${fixed[@]}" ctest --preset "$preset" "${unexplained[@]}" || status=$?
 
 # `node vitest.mjs`, not npx, which would run npm under the sanitizer. Threads: a fork ends by SIGTERM and never reports leaks.
 export KVSEAM_PREBUILD=$PWD/.cmake/$preset

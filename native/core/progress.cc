@@ -27,12 +27,7 @@ constexpr int64_t kForeverNs = std::numeric_limits<int64_t>::max();
 constexpr int64_t kNoFdPollNs = 200'000;      // back-off of a backend that has nothing to sleep on
 constexpr int64_t kSpinBeforeDueNs = 60'000;  // a sleeping thread wakes tens of microseconds late, so spin the last bit
 constexpr int64_t kLastLookNs = 10'000'000;   // at the end, for cancelled transfers to come back
-<<<<<<< HEAD
-constexpr int64_t kCrowdedNs = 30'000;        // away for this long after giving way: others want this core ...
-constexpr int64_t kCrowdedForNs = 100'000'000;  // ... so sleep at once for a while, since whoever wakes goes first
-=======
 constexpr int kEndingTries = 100;             // without memory for it; then what is left is kept for ever
->>>>>>> wt-a
 constexpr uint32_t kEventsAPoll = 256;
 constexpr uint32_t kCommandsALoop = 256;
 constexpr uint32_t kMaxFaultChanges = 64;  // arming and disarming, waiting for the thread
@@ -197,32 +192,6 @@ bool Progress::run() {
   lastWorkNs_ = nowNs();
   lastLoopNs_.store(lastWorkNs_, std::memory_order_relaxed);
   while (!stopping_.load(std::memory_order_acquire)) {
-<<<<<<< HEAD
-    const int64_t now = nowNs();
-    noteLoop(now);
-    bool worked = takeCommands();
-    const uint32_t events = pollBackend();
-    worked |= events != 0;
-    retryPosts(now, events != 0);
-    wheel_.advance(now, [this, now](uint32_t slot) { expire(slot, now); });
-    if (connecting_ != 0) expireConnects(now);
-    worked |= prober_.advance(now);
-    if (faultsEngaged_) {
-      if (backend_->faults().takeNotice()) pushEvent({EngineEvent::Kind::kFault, 0, {}, {}, 0, {}});
-      if (backend_->faults().idle()) engageFaults(false);
-    }
-    if (wakeNeeded_) {
-      wakeNeeded_ = false;
-      wakeOwner();
-      worked = true;
-    }
-    if (worked) {
-      lastWorkNs = now;
-    } else if (now - lastWorkNs < spinNs_ && now >= crowdedUntilNs_) {
-      giveWay();
-    } else {
-      sleep(now);
-=======
     try {
       turn();
     } catch (const std::bad_alloc&) {
@@ -230,7 +199,6 @@ bool Progress::run() {
       // transport's own) comes here: no transfer is lost by it, since each has its deadline.
       counters_.memoryShortages.fetch_add(1, std::memory_order_relaxed);
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
->>>>>>> wt-a
     }
   }
   for (int tries = 0; tries < kEndingTries; ++tries) {
@@ -268,8 +236,8 @@ void Progress::turn() {
   }
   if (worked) {
     lastWorkNs_ = now;
-  } else if (now - lastWorkNs_ < spinNs_) {
-    relax();
+  } else if (now - lastWorkNs_ < spinNs_ && now >= crowdedUntilNs_) {
+    giveWay();
   } else {
     sleep(now);
   }

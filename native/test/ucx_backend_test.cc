@@ -1,4 +1,5 @@
 // The UCX backend keeps the contract between two agents of one process, over tcp and over shared memory.
+#include <algorithm>
 #include <atomic>
 #include <thread>
 
@@ -154,8 +155,21 @@ TEST_P(Ucx, AWithdrawnRegionGoesStaleEvenForOldMetadataAndNobodyCrashes) {
   EXPECT_EQ(agents.a.endings[fresh].outcome.code, KVSEAM_OK);
 }
 
+TEST_P(Ucx, KeysAreNeverUsedTwice) {
+  UcxAgents agents(rails());
+  std::vector<std::string> keys;
+  for (int i = 0; i < 200; ++i) {
+    const uint64_t region = agents.b.allocate(64, "again");
+    std::string key;
+    ASSERT_TRUE((*agents.b.agent().region(region))->exportKey(&key).ok());
+    EXPECT_EQ(std::count(keys.begin(), keys.end(), key), 0);
+    keys.push_back(key);
+    ASSERT_TRUE(agents.b.agent().closeRegion(region).ok());
+  }
+}
+
 TEST_P(Ucx, AShortTransferOvertakesALongOne) {
-  constexpr uint64_t kBytes = uint64_t{256} << 20;
+  constexpr uint64_t kBytes = 256 * kUcxMiB;
   UcxAgents agents(rails(), kBytes);
   std::vector<uint64_t> large;
   const PostRequest whole =
@@ -171,7 +185,7 @@ TEST_P(Ucx, AShortTransferOvertakesALongOne) {
 }
 
 TEST_P(Ucx, CancelQuiescesAndTouchesNothingAfterwards) {
-  constexpr uint64_t kBytes = uint64_t{128} << 20;
+  constexpr uint64_t kBytes = 128 * kUcxMiB;
   for (const uint32_t operation : {KVSEAM_OP_READ, KVSEAM_OP_WRITE}) {
     UcxAgents agents(rails(), kBytes);
     std::vector<uint64_t> transfers;
@@ -223,7 +237,7 @@ TEST_P(Ucx, AnAgentThatClosesIsAPeerThatIsDownAndOthersNoticeNothing) {
 
 TEST_P(Ucx, ManyDescriptorsAndMoreThanTwoGibibytesInTotal) {
   constexpr uint32_t kDescriptors = 81'920;
-  constexpr uint64_t kSmall = 1024;
+  constexpr uint64_t kSmall = kUcxMiB / 1024;
   UcxAgents agents(rails(), kDescriptors * kSmall);
   PostRequest request =
       agents.request(KVSEAM_OP_WRITE, shuffledIds(kDescriptors, 5), shuffledIds(kDescriptors, 6), 0, kSmall);
@@ -253,7 +267,7 @@ TEST_P(Ucx, ManyDescriptorsAndMoreThanTwoGibibytesInTotal) {
               0)
         << i;
   }
-  // 27 x 80 MiB.
+  // 27 x 80 MiB are more than 2 GiB, except under a sanitizer.
   const PostRequest whole = agents.request(KVSEAM_OP_READ, {0}, {0}, 0, kDescriptors * kSmall);
   uint64_t total = 0;
   for (int i = 0; i < 27; ++i) {
@@ -262,7 +276,7 @@ TEST_P(Ucx, ManyDescriptorsAndMoreThanTwoGibibytesInTotal) {
     ASSERT_EQ(agents.a.endings[read].outcome.code, KVSEAM_OK);
     total += agents.a.endings[read].outcome.bytes;
   }
-  EXPECT_GT(total, uint64_t{2} << 30);
+  EXPECT_GT(total, 2048 * kUcxMiB);
   EXPECT_EQ(std::memcmp(agents.a.data(agents.here), agents.b.data(agents.there), kDescriptors * kSmall), 0);
 }
 
@@ -315,8 +329,9 @@ TEST(UcxRails, WhatIsNotThereIsRefusedWithItsName) {
 TEST(UcxLife, ClosesInBoundWithTransfersUnderWayAndGivesMemoryBack) {
   const uint64_t before = Region::liveCount();
   for (const char* const device : {"tcp/lo", "shm"}) {
-    UcxAgents agents({ucxRail("r0", device)}, uint64_t{64} << 20);
-    const PostRequest request = agents.request(KVSEAM_OP_READ, shuffledIds(2048, 1), shuffledIds(2048, 2), 0, 32768);
+    UcxAgents agents({ucxRail("r0", device)}, 64 * kUcxMiB);
+    constexpr uint32_t kMany = 64 * kUcxMiB / 32768;
+    const PostRequest request = agents.request(KVSEAM_OP_READ, shuffledIds(kMany, 1), shuffledIds(kMany, 2), 0, 32768);
     for (int i = 0; i < 10; ++i) agents.a.mustPost(request);
     const int64_t from = nowNs();
     ASSERT_TRUE(agents.a.agent().close(2 * kSecond).ok());

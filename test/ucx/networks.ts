@@ -127,12 +127,23 @@ function works(...commands: string[][]): boolean {
   }
 }
 
-export const networksHere =
-  process.env['KVSEAM_TEST_NETWORKS'] === '1' &&
-  works('tc qdisc replace dev lo root tbf rate 1gbit burst 64kb latency 100ms'.split(' '))
+export const networksHere = works(
+  'ip link add probe0 type veth peer name probe1'.split(' '),
+  'tc qdisc replace dev lo root tbf rate 1gbit burst 64kb latency 100ms'.split(' '),
+)
 if (!networksHere)
-  console.warn('tests between network namespaces are skipped: they need KVSEAM_TEST_NETWORKS=1, root, ip and tc')
+  console.warn(
+    'tests between network namespaces are skipped: they need root, ip and tc with tbf (apt-get install iproute2)',
+  )
 
-export const lossHere = networksHere && works(['nft', 'list', 'tables'])
+export const lossHere =
+  networksHere &&
+  works(
+    'nft add table ip kvs'.split(' '),
+    ['nft', 'add', 'chain', 'ip', 'kvs', 'in', '{ type filter hook input priority 0 ; }'],
+    'nft add rule ip kvs in numgen random mod 100 < 1 drop'.split(' '),
+  )
 if (networksHere && !lossHere)
-  console.warn('the test of packet loss is skipped: it needs nft (Debian, Ubuntu: apt-get install nftables)')
+  console.warn(
+    'the test of packet loss is skipped: it needs nft with numgen (Debian, Ubuntu: apt-get install nftables)',
+  )
