@@ -103,6 +103,26 @@ describe.skipIf(!ucxHere)('UCX between processes', { timeout: 120_000 }, () => {
     expect(await child.hears('text')).toBe('hello')
   })
 
+  // Asleep when it was stopped, too: nothing moves between two reads of a reader that waits for its peer.
+  it.each(['tcp/lo', 'shm'])('a peer that was stopped together with this side lives on, on %s', async (devices) => {
+    const [owner, reader] = await Promise.all([
+      PeerProcess.start('owner', { devices }),
+      PeerProcess.start('reader', { devices }),
+    ])
+    const metadata = Buffer.from(owner.metadata).toString('base64')
+    reader.say({ kind: 'pull', metadata, blockBytes: BLOCK, ids: IDS })
+    expect(await reader.hears('pulled')).toBe(IDS.length * BLOCK)
+    await freeze(owner.child)
+    await freeze(reader.child)
+    await sleep(2500)
+    reader.child.kill('SIGCONT')
+    await sleep(400) // awake before the other, it must wait for its signs of life once more
+    owner.child.kill('SIGCONT')
+    // A peer that was given up would have to be met anew; the handle of the first meeting still works.
+    reader.say({ kind: 'pull again', blockBytes: BLOCK, ids: IDS })
+    expect(await reader.hears('pulled')).toBe(IDS.length * BLOCK)
+  })
+
   it('owners survive readers that are killed while they read', async () => {
     const bytes = 16 << 20
     const { seam, agent } = await open('tcp/lo', bytes)

@@ -258,9 +258,9 @@ int arm(kvseam_backend* self, int64_t* wakeAtNs) {
     watched.looked_ns = 0;
     return 1;
   }
-  // Whatever wakes the thread, its next poll looks at all of them; and a long sleep is no stall.
+  // Whatever wakes the thread, its next poll looks at all of them. Sleeping until then is no stall; beyond it, it is one.
   for (Watched& watched : self->workers) watched.looked_ns = 0;
-  self->last_poll_ns = 0;
+  self->last_poll_ns = std::max(self->last_poll_ns, self->tick_ns);
   return 0;
 }
 
