@@ -41,7 +41,7 @@ function said(candidate: CandidateRecord): string {
   const figures =
     model === null
       ? `p99 ${candidate.p99Ms.toFixed(1)} ms, jitter ${candidate.jitterMs.toFixed(1)} ms`
-      : `predicted ${model.predictedUs.map(duration).join(' / ')}, slowdown ${model.slowdown.map((each) => each.toFixed(2)).join(' / ')}, confidence ${percent(model.confidence)}${model.stage === null ? '' : `, canary stage ${model.stage}`}`
+      : `predicted ${model.predictedUs.map(duration).join(' / ')}, slowdown ${model.slowdown.map((each) => each.toFixed(2)).join(' / ')}${model.delayUs > 0 ? `, ${duration(model.delayUs)} whatever the size` : ''}, confidence ${percent(model.confidence)}${model.stage === null ? '' : `, canary stage ${model.stage}`}`
   const scores = `GFS ${candidate.gfs.toFixed(2)}, PRS ${candidate.prs.toFixed(2)}, FAE ${candidate.fae.toFixed(2)}`
   const load = `${candidate.activeSessions} of ${candidate.maxSessions} sessions`
   const verdict = candidate.admissible ? 'could take it' : `could not: ${candidate.reason}`

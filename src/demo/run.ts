@@ -17,8 +17,16 @@ import type { DemoPlan, DemoRequest, WorkloadClass } from './plan.js'
 import { openStage, PREFILL, type Stage } from './stage.js'
 import { Tally } from './tally.js'
 
+/** What will go wrong on the path that carries the most by then. */
 export interface DemoFault {
-  /** In the grammar of KVSEAM_FAULTS, without its time window. */
+  /** In the grammar of KVSEAM_FAULTS. */
+  readonly action: string
+  readonly fromMs: number
+  readonly toMs: number
+}
+
+/** It went wrong there. */
+export interface GrayPath {
   readonly rule: string
   readonly path: string
   readonly fromMs: number
@@ -46,7 +54,8 @@ export interface DemoRun {
   readonly seam: Seam
   readonly tally: Tally
   readonly plan: DemoPlan
-  readonly fault: DemoFault | undefined
+  /** Undefined until it begins. */
+  readonly fault: GrayPath | undefined
   /** Rules given instead of it. */
   readonly faults: string | undefined
   /** Since the first request could arrive; stops at the end. */
@@ -76,6 +85,8 @@ const BLOCK_WAIT_MS = 1000
 /** How long the decode side may take to compare digests; a frozen process answers never. */
 const VERDICT_MS = 3000
 const DRAIN_MS = 3000
+/** So many admissions tell which path carries the most. */
+const LATELY = 50
 
 export async function runDemo(setup: DemoSetup, signal: AbortSignal, watcher: DemoWatcher): Promise<DemoRun> {
   const stage = await openStage(
@@ -108,8 +119,11 @@ class Conductor implements DemoRun {
   readonly seam: Seam
   readonly tally: Tally
   readonly plan: DemoPlan
-  readonly fault: DemoFault | undefined
   readonly faults: string | undefined
+  fault: GrayPath | undefined
+  readonly #planned: DemoFault | undefined
+  /** Paths of the newest admissions. */
+  readonly #carrying: string[] = []
   readonly #links: Map<string, DecodeLink>
   readonly #pool: KvPool
   readonly #onNews: (line: string) => void
@@ -122,7 +136,7 @@ class Conductor implements DemoRun {
   constructor(setup: DemoSetup, { seam, agent, links }: Stage, onNews: (line: string) => void) {
     this.seam = seam
     this.plan = setup.plan
-    this.fault = setup.fault
+    this.#planned = setup.fault
     this.faults = setup.faults
     this.#links = new Map(links.map((link) => [link.name, link]))
     this.#pool = new KvPool(agent, setup.plan, setup.plan.seed)
@@ -171,11 +185,42 @@ class Conductor implements DemoRun {
     }
   }
 
+  /** @returns what ends them */
   #armFaults(): Disposable {
-    const { fault, faults } = this
-    const spec = faults ?? (fault === undefined ? undefined : `seed=${this.plan.seed};${fault.rule}`)
-    if (spec === undefined) return { [Symbol.dispose]: () => {} }
-    return this.seam.faults.arm(spec)
+    if (this.faults !== undefined) return this.seam.faults.arm(this.faults)
+    const planned = this.#planned
+    let armed: Disposable | undefined
+    const timer =
+      planned && setTimeout(() => (armed = this.#turnGray(planned)), Math.max(0, planned.fromMs - this.elapsedMs()))
+    return {
+      [Symbol.dispose]: () => {
+        clearTimeout(timer)
+        armed?.[Symbol.dispose]()
+      },
+    }
+  }
+
+  #turnGray({ action, fromMs, toMs }: DemoFault): Disposable {
+    const path = this.#busiest()
+    const rule = `${path}.write=${action}@0ms..${toMs - fromMs}ms`
+    this.fault = { rule, path, fromMs, toMs }
+    // What ails a path ails its probes as well.
+    const both = `${rule};${rule.replace('.write=', '.probe=')}`
+    this.#onNews(`${this.#at()} ${path} carries the most and turns gray for ${toMs - fromMs} ms: ${action}`)
+    return this.seam.faults.arm(`seed=${this.plan.seed};${both}`)
+  }
+
+  /** Of the newest admissions; the first one listed of equals, or when there are none. */
+  #busiest(): string {
+    let busiest: string | undefined
+    let most = -1
+    for (const path of this.tally.paths.keys()) {
+      const count = this.#carrying.filter((each) => each === path).length
+      if (count <= most) continue
+      most = count
+      busiest = path
+    }
+    return busiest!
   }
 
   /** The path that the demo's own fault is on now. */
@@ -226,6 +271,8 @@ class Conductor implements DemoRun {
     })
     this.tally.decision(request.workload, decision.record, this.#faultyPath())
     if (decision.outcome !== 'admitted') return fence.quiesced()
+    this.#carrying.push(decision.path.id)
+    if (this.#carrying.length > LATELY) this.#carrying.shift()
 
     const link = this.#links.get(decision.path.to)!
     const taken = await this.#targetBlocks(link, request, signal)

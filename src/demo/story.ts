@@ -135,7 +135,7 @@ function faultLines(summary: DemoSummary): string[] {
   return [
     `4. ${fault.path} turned gray from ${seconds(fault.fromMs)} s to ${seconds(fault.toMs)} s (${fault.rule}): alive, correct, late.`,
     `5. Same path, same moment: batch ${welcomed(batch!)}; interactive ${refused(interactive!)}; release ${refused(release!)}.`,
-    `6. Its state: healthy${line === '' ? '' : `, ${line}`}. ${rejections(summary)}`,
+    `6. Its state: ${changes[0]?.from ?? 'as at the beginning'}${line === '' ? '' : `, ${line}`}. ${rejections(summary)}`,
     healthyAgain === undefined
       ? '7. It was not healthy again when the run ended: restoring takes clean transfers, not time.'
       : `7. Restored in stages, on clean evidence: healthy again ${seconds(healthyAgain.atMs - fault.toMs)} s after the fault was gone, strict work last.`,
@@ -152,8 +152,10 @@ function welcomed({ chosen, welcome, refused: no }: FaultDecisions): string {
   return `could take it ${chosen + welcome} times of ${chosen + welcome + no} and did ${chosen} times`
 }
 
-function refused({ refused: no, reason }: FaultDecisions): string {
-  return no === 0 ? 'was never refused there' : `was refused ${no} times (${reason})`
+function refused({ chosen, welcome, refused: no, reason }: FaultDecisions): string {
+  const all = chosen + welcome + no
+  if (no > 0) return `was refused ${no} times of ${all} (${reason}) and went there ${chosen} times`
+  return `was never refused there, and went elsewhere ${welcome} times of ${all}`
 }
 
 function rejections(summary: DemoSummary): string {

@@ -137,6 +137,8 @@ export interface CandidateModel {
   readonly stage: number | null
   /** Slowdown against the idle path, 50th, 90th and 99th percentile; 1 is as good as idle. */
   readonly slowdown: readonly number[]
+  /** What it adds to every transfer whatever its size, microseconds; 0 while a slowdown alone explains as much. */
+  readonly delayUs: number
   /** 0..1: how much fresh evidence stands behind it. */
   readonly confidence: number
   /** Age of the newest sample, microseconds; null without one. */

@@ -26,6 +26,7 @@ export const COMPONENTS = [
   'confidence',
   'prediction',
   'discipline',
+  'added-delay',
   'at-risk',
   'gfs-tail',
   'stall',
@@ -41,6 +42,7 @@ export const COMPONENTS = [
   'panic',
   'queue',
   'dispatch',
+  'overtake',
   'retry-budget',
   'probes',
 ] as const

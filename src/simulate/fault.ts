@@ -11,6 +11,7 @@ import { SeamError } from '../errors.js'
  *   ramp        loses 1 % of its rate every second, down to 20 %
  *   corrupt     one transfer in ten arrives with a wrong digest
  *   spikes      one transfer in five starts 50 ms late
+ *   delay50, delay250  every start is that many milliseconds late: a detour, or a loss that a timeout repairs
  *   masked      carries payload at a fifth of its rate, and probes as if nothing were wrong
  *   cross       shares with traffic that nobody here sees: 2 s at half its rate, 2 s alone, in turn
  *   deaf        works, but its outcomes are never measured
@@ -27,6 +28,8 @@ export type FaultKind =
   | 'ramp'
   | 'corrupt'
   | 'spikes'
+  | 'delay50'
+  | 'delay250'
   | 'masked'
   | 'cross'
   | 'deaf'
@@ -50,6 +53,8 @@ export interface PathTruth {
   readonly corruptShare: number
   /** Share of transfers that start SPIKE_US late, 0..1. */
   readonly spikeShare: number
+  /** By which every start is late, microseconds. */
+  readonly delayUs: number
   /** Share of its rate that payload gets, above 0 and at most 1. */
   readonly payloadShare: number
   readonly unmeasured: boolean
@@ -65,6 +70,7 @@ export const SOUND: PathTruth = {
   stallShare: 0,
   corruptShare: 0,
   spikeShare: 0,
+  delayUs: 0,
   payloadShare: 1,
   unmeasured: false,
   absent: false,
@@ -84,7 +90,7 @@ const STEP_US: Readonly<Partial<Record<FaultKind, number>>> = {
 const RAMP_FLOOR = 0.2
 const FAULTY_SHARE = 0.1
 
-/** The truth of a path at a time; overlapping faults add up, the slower rate wins. */
+/** The truth of a path at a time; overlapping faults add up, the slower rate and the longer delay win. */
 export function truthAt(faults: readonly FaultInterval[], path: number, atUs: number): PathTruth {
   let truth = SOUND
   for (const fault of faults) {
@@ -142,6 +148,10 @@ function effect(kind: FaultKind, ageUs: number): PathTruth {
       return { ...SOUND, corruptShare: FAULTY_SHARE }
     case 'spikes':
       return { ...SOUND, spikeShare: 0.2 }
+    case 'delay50':
+      return { ...SOUND, delayUs: 50_000 }
+    case 'delay250':
+      return { ...SOUND, delayUs: 250_000 }
     case 'masked':
       return { ...SOUND, payloadShare: 0.2 }
     case 'cross':
@@ -160,6 +170,7 @@ function worse(a: PathTruth, b: PathTruth): PathTruth {
     stallShare: Math.min(1, a.stallShare + b.stallShare),
     corruptShare: Math.min(1, a.corruptShare + b.corruptShare),
     spikeShare: Math.min(1, a.spikeShare + b.spikeShare),
+    delayUs: Math.max(a.delayUs, b.delayUs),
     payloadShare: Math.min(a.payloadShare, b.payloadShare),
     unmeasured: a.unmeasured || b.unmeasured,
     absent: a.absent || b.absent,

@@ -42,6 +42,8 @@ export const OTHER_FAULTS: readonly ScenarioFault[] = [
   'slow5',
   'ramp',
   'spikes',
+  'delay50',
+  'delay250',
   'masked',
   'cross',
   'corrupt',

@@ -220,7 +220,7 @@ class Simulation {
       corrupt: unitAt(this.#draws.corrupt, draw) < truth.corruptShare,
     })
     if (request >= 0) this.#score.launched(path, this.#nowUs)
-    const lateUs = unitAt(this.#draws.spike, draw) < truth.spikeShare ? SPIKE_US : 0
+    const lateUs = truth.delayUs + (unitAt(this.#draws.spike, draw) < truth.spikeShare ? SPIKE_US : 0)
     if (truth.refuses) this.#heap.push(this.#nowUs + REFUSAL_US, REFUSED, id, 0)
     else this.#heap.push(this.#nowUs + START_US + lateUs, START, id, 0)
     this.#heap.push(Math.max(untilUs, this.#nowUs + 1), GIVE_UP, id, 0)

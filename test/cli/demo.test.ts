@@ -50,7 +50,13 @@ function demo(...args: string[]) {
       look()
       void ended.then(() => reject(new Error(`it ended without saying ${pattern}: ${text.out}${text.err}`)))
     })
-  const records = (): { schema: string; outcome: string; chosen: string | null; candidates: unknown[] }[] =>
+  const records = (): {
+    schema: string
+    outcome: string
+    chosen: string | null
+    faulted: boolean
+    candidates: unknown[]
+  }[] =>
     readFileSync(log, 'utf8')
       .trimEnd()
       .split('\n')
@@ -111,8 +117,22 @@ describe('kvseam demo', { timeout: TIMEOUT_MS }, () => {
   it('with its own gray path delivers nothing wrong and tells the story', async () => {
     const summary = summaryOf(await demo('--json', ...SMALL).ended)
     expectToAddUp(summary)
-    expect(summary.fault).toMatchObject({ path: 'prefill-0/rail0>decode-0/rail0' })
-    expect(summary.fault!.rule).toContain('delay(')
+    expect(summary.fault!.path).toMatch(/^prefill-0\/rail[01]>decode-[01]\/rail[01]$/)
+    expect(summary.fault!.rule).toContain(`${summary.fault!.path}.write=delay(`)
+    const decisions = Object.values(summary.fault!.decisions)
+    expect(decisions.reduce((sum, each) => sum + each.chosen + each.welcome + each.refused, 0)).toBeGreaterThan(0)
+  })
+
+  it('turns the path gray that carries the most, also under the published rules', async () => {
+    const run = demo('--json', '--profile', 'reference', ...SMALL)
+    const summary = summaryOf(await run.ended)
+    expectToAddUp(summary)
+    const chosen = new Map<string, number>()
+    for (const record of run.records()) {
+      if (record.schema !== 'kvseam.decision/1' || record.faulted || record.chosen === null) continue
+      chosen.set(record.chosen, (chosen.get(record.chosen) ?? 0) + 1)
+    }
+    expect(chosen.get(summary.fault!.path)).toBe(Math.max(...chosen.values()))
   })
 
   it('finds every corrupted block on the decode side', async () => {

@@ -17,6 +17,8 @@ describe('truthAt', () => {
     ['blackhole', { refuses: true }],
     ['corrupt', { corruptShare: 0.1 }],
     ['spikes', { spikeShare: 0.2 }],
+    ['delay50', { delayUs: 50_000 }],
+    ['delay250', { delayUs: 250_000 }],
     ['masked', { payloadShare: 0.2 }],
     ['deaf', { unmeasured: true }],
     ['absent', { absent: true }],
@@ -57,8 +59,8 @@ describe('truthAt', () => {
   })
 
   it('adds up faults that overlap', () => {
-    const faults = [...on('slow50'), ...on('slow20'), ...on('stall')]
-    expect(truthAt(faults, 2, 30 * S)).toEqual({ ...SOUND, rateShare: 0.2, stallShare: 0.1 })
+    const faults = [...on('slow50'), ...on('slow20'), ...on('stall'), ...on('delay50'), ...on('delay250')]
+    expect(truthAt(faults, 2, 30 * S)).toEqual({ ...SOUND, rateShare: 0.2, stallShare: 0.1, delayUs: 250_000 })
   })
 })
 

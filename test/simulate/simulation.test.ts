@@ -137,6 +137,11 @@ describe('ground truth', () => {
     expect(onTime(go(new RoundRobin(), 'spikes'))).toBeLessThan(onTime(sound))
   })
 
+  it('a delay makes every request of its path late that has less time than that', () => {
+    expect(onTime(go(new RoundRobin(), 'delay50'))).toBeLessThan(onTime(sound))
+    expect(onTime(go(new RoundRobin(), 'delay250'))).toBeLessThan(onTime(go(new RoundRobin(), 'delay50')))
+  })
+
   it('a path that is not measured serves as well as any', () => {
     expect(go(new RoundRobin(), 'deaf').onTime).toBe(sound.onTime)
   })

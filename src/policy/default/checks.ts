@@ -79,7 +79,7 @@ export function isOut(state: PathState): boolean {
 }
 
 /** Fills in failures and level. PRS and FAE are known by then. */
-export function check(candidate: Candidate, demand: Demand, rules: Rules, starving: boolean): void {
+export function check(candidate: Candidate, demand: Demand, rules: Rules, starving: boolean, trial: boolean): void {
   const { path, view } = candidate
   const { limits } = demand
   const { state } = view
@@ -93,6 +93,7 @@ export function check(candidate: Candidate, demand: Demand, rules: Rules, starvi
 
   // A canary that no tolerant class takes is offered to all, or it would never be proven.
   let level = state === 'restored' && starving ? 0 : levelOf(limits.tier, state, view.stage)
+  if (trial && rules.on('canary')) level -= 1
   if (isOut(state) || (forbid && level > 0 && state !== 'unknown')) fails |= FAILS.state
   if (rules.confidence && view.confidence < limits.confidence) level += 1
   if (view.suspect && (state === 'healthy' || state === 'unknown')) level += 1
@@ -126,7 +127,7 @@ export function check(candidate: Candidate, demand: Demand, rules: Rules, starvi
 }
 
 export function jitterUs(view: PathView, bytes: number): number {
-  return Math.round((view.usPerByte * bytes * view.spread90) / ONE)
+  return Math.round(view.delaySpreadUs + (view.usPerByte * bytes * view.spread90) / ONE)
 }
 
 /** The failing checks with their numbers, in order. */

@@ -136,6 +136,7 @@ function recordOf(candidate: Candidate, judgement: Judgement, chosen: boolean): 
       level: candidate.level,
       stage: view.state === 'restored' ? view.stage : null,
       slowdown: [view.s50 / ONE, view.s90 / ONE, view.s99 / ONE],
+      delayUs: view.delayUs,
       confidence: round4(view.confidence),
       ageUs: view.lastSampleUs < 0 ? null : judgement.nowUs - view.lastSampleUs,
       inFlightBytes: candidate.inFlightBytes,
@@ -161,7 +162,7 @@ function wordsOf(candidate: Candidate, rule: Rule, demand: Demand): string {
     case 'state':
       return `${view.state} carries no ${demand.limits.tier} work`
     case 'deadline':
-      return `${candidate.p50Us} us expected, ${demand.budgetUs} us left`
+      return `${candidate.p50Us} us expected${view.delayUs > 0 ? ` and ${view.delayUs} us of it at any size` : ''}, ${demand.budgetUs} us left`
     case 'jitter':
       return `a spread of ${candidate.jitterUs} us is more than ${demand.limits.jitterBudget} of ${demand.remainingUs} us`
     case 'prs':

@@ -90,15 +90,19 @@ export class Dispatcher {
     }
   }
 
-  /** Every path of the request was found busy for an earlier one, whatever its size: it need not be judged. */
-  #allBusy({ candidates }: PolicyRequest, paths: readonly PathRecord[]): boolean {
-    for (const index of candidates) if (paths[index]!.busyAt !== this.#passes) return false
+  /** Every path of the request was found busy for an earlier one that was no larger: it need not be judged. */
+  #allBusy({ candidates, bytes }: PolicyRequest, paths: readonly PathRecord[]): boolean {
+    for (const index of candidates) {
+      const path = paths[index]!
+      if (path.busyAt !== this.#passes || path.busyFromBytes > bytes) return false
+    }
     return true
   }
 
-  #noteBusy({ candidates, nowUs }: Judgement): void {
+  #noteBusy({ candidates, demand, nowUs }: Judgement): void {
     for (const { path, fails, dispatchWaitUs } of candidates) {
       if ((fails & (FAILS.dispatch | FAILS.sessions)) === 0) continue
+      path.busyFromBytes = path.busyAt === this.#passes ? Math.min(path.busyFromBytes, demand.bytes) : demand.bytes
       path.busyAt = this.#passes
       if ((fails & FAILS.dispatch) !== 0) this.#nextGrantUs = Math.min(this.#nextGrantUs, nowUs + dispatchWaitUs)
     }

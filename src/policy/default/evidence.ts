@@ -12,7 +12,7 @@ import type { Lease } from './lease.js'
 import type { PathRecord } from './path.js'
 import type { PathMachine } from './path-machine.js'
 import type { Rules } from './rules.js'
-import { observedUsPerByte, paceOf, predictedUs, slowdownOf } from './service.js'
+import { idealUsOf, observedUsPerByte, paceOf, predictedUs, slowdownOf } from './service.js'
 
 /** A timeout is a failure when the path had this many times what it should have needed; before that it is load. */
 const TIME_ENOUGH = 4 * ONE
@@ -20,6 +20,8 @@ const TIME_ENOUGH = 4 * ONE
 const CLEAN_PROBE = 2 * ONE
 /** The oldest transfer in flight counts as evidence from this slowdown on. */
 const STALL_FROM = 8 * ONE
+/** A transfer tells the disciplines apart when their predictions differ by this part of the longer one. */
+const APART = 8
 const NO_TRANSITIONS: readonly Transition[] = Object.freeze([])
 
 export class Evidence {
@@ -117,6 +119,7 @@ export class Evidence {
         if (slowdown < TIME_ENOUGH) {
           window.succeed(slowdown)
           path.newest().add(slowdown)
+          this.#delay(path, judged, sample.totalUs, fairUs, nowUs)
           return
         }
       }
@@ -137,8 +140,33 @@ export class Evidence {
     if (slowdown !== null) {
       // Too short to tell its pace: it was as it should be, or so slow that noise is no excuse.
       path.newest().add(paceOf(path, judged, sample.totalUs, fairUs, this.rules) ?? Math.max(ONE, slowdown))
+      this.#delay(path, judged, sample.totalUs, fairUs, nowUs)
     }
     this.#machine.payloadArrived(path, slowdown, nowUs, out)
+  }
+
+  #delay(
+    path: PathRecord,
+    judged: Pick<Lease, 'bytes' | 'aheadBytes'>,
+    totalUs: number,
+    fairUs: number,
+    nowUs: number,
+  ): void {
+    if (!this.rules.addedDelay) return
+    const movedUs = Math.max(0, totalUs - path.rate.fixedUs)
+    const idealUs = idealUsOf(path, judged, totalUs, fairUs, this.rules)
+    path.added().add(movedUs, idealUs, path.newest().median(), this.rules.settings.noiseUs, nowUs)
+  }
+
+  /** A probe that is late is evidence of a delay; one that is not says nothing of payload, which may fare worse. */
+  #probedDelay(path: PathRecord, { bytes, totalUs }: Sample, tells: boolean, nowUs: number): void {
+    if (!this.rules.addedDelay || !tells || !path.rate.known) return
+    const { fixedUs, usPerByte } = path.rate
+    const { noiseUs } = this.rules.settings
+    // All that was in flight may have been ahead of it.
+    const idealUs = usPerByte * (Math.max(path.probedBytes, path.load.inFlightBytes) + bytes)
+    if (totalUs - fixedUs - idealUs <= noiseUs) return
+    path.added().add(totalUs - fixedUs, idealUs, path.newest().median(), noiseUs, nowUs)
   }
 
   #learn(path: PathRecord, lease: Lease, totalUs: number, fairUs: number, idle: boolean): void {
@@ -154,6 +182,8 @@ export class Evidence {
       if (pace !== null && path.rate.moved(pace / ONE)) path.forgetWindow()
     }
     if (idle && path.rate.usPerByte * lease.bytes < 4 * path.rate.fixedUs) path.rate.fixedCost(totalUs)
+    // Where both disciplines say the same, as for a transfer that was alone, noise would decide between them.
+    if (Math.abs(lease.fairUs - lease.fifoUs) * APART < Math.max(lease.fairUs, lease.fifoUs)) return
     const actual = Math.max(1, Math.round(totalUs))
     path.peers.judgeDiscipline(logError(actual, lease.fairUs), logError(actual, lease.fifoUs))
   }
@@ -168,7 +198,7 @@ export class Evidence {
     this.#sampled(path, nowUs, false)
     path.dirty = true
     if (sample.outcome !== 'ok') {
-      this.#machine.probed(path, false, nowUs, out)
+      this.#machine.probed(path, false, idle, nowUs, out)
       if (path.stalled > 0 && path.state !== 'quarantined' && this.rules.on('hard-evidence')) {
         this.#machine.stalled(path, path.stalled, nowUs, out)
       } else if (path.state !== 'quarantined' && path.state !== 'quarantine_candidate') {
@@ -182,8 +212,9 @@ export class Evidence {
     const ahead = { bytes: sample.bytes, aheadBytes: path.load.inFlightBytes }
     const slowdown = slowdownOf(path, ahead, sample.totalUs, sample.totalUs, this.rules)
     if (idle && !small && path.rate.known) path.newest().add(slowdown)
+    this.#probedDelay(path, sample, idle || small, nowUs)
     if (path.state !== 'quarantined' && path.state !== 'quarantine_candidate') path.failuresInARow = 0
-    this.#machine.probed(path, slowdown <= CLEAN_PROBE, nowUs, out)
+    this.#machine.probed(path, slowdown <= CLEAN_PROBE, idle, nowUs, out)
     if (path.stalled > 0 && slowdown <= CLEAN_PROBE) this.#writeOff(path, nowUs)
   }
 

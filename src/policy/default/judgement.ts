@@ -10,7 +10,7 @@ import type { Pool, Share } from './pool.js'
 import type { Rules } from './rules.js'
 import { failureAmplification, propagationRisk, SEVERITY } from './scores.js'
 import { costOf, type Selection } from './selection.js'
-import { aheadOf, predictedUs, spreadOf } from './service.js'
+import { aheadOf, delaySpreadOf, predictedUs, spreadOf } from './service.js'
 
 export interface Judgement {
   readonly rules: Rules
@@ -26,8 +26,17 @@ export interface Judgement {
 
 /** A restored path nobody has used for this long offers its token to every class. */
 const CANARY_STARVES_US = 5_000_000
+/** A path that nobody has proven is offered to tolerant work first, one transfer at a time and this far apart. */
+const TRIAL_PAUSE_US = 1_000_000
 /** A head that is late by this many times its own time, and stallAgeMs, holds up nothing more: it hangs, or pace will tell. */
 const LATE_MOST = 2
+/** On a link that shares fairly, so many times smaller than what is left of the one transfer ahead: it delays that by a fraction. */
+const OVERTAKES = 4
+/**
+ * Figures that are filled in later begin as no whole number: where a field first holds one and then a fraction, the engine moves
+ * every single object to another layout, which cost three times the rest of a decision.
+ */
+const UNSET = Number.NaN
 /** Without a deadline and without a candidate there is nothing to take an SLA from. */
 const NO_CANDIDATE_SLA_US = 0
 
@@ -88,7 +97,7 @@ export function judge(
     amplify(candidate, limits, candidate.view.suspect ? spareClean : spareAll, roomy)
     const { path, view } = candidate
     const starving = view.state === 'restored' && nowUs - path.lastCanaryUs >= CANARY_STARVES_US
-    check(candidate, demand, rules, starving)
+    check(candidate, demand, rules, starving, limits.tier === 'batch' && wantsTrial(path, view, nowUs))
     candidate.cost = costOf(limits, candidate.p50Us, candidate.quantileUs)
     if ((candidate.fails & BARRED_BY_STATE) !== 0) barred++
   }
@@ -103,6 +112,13 @@ export function judge(
   return { rules, request, nowUs, demand, candidates, chosen, panic, pressure }
 }
 
+/** Only payload proves a path, and where others are free and better known nobody would bring any. The first one goes alone. */
+function wantsTrial(path: PathRecord, { state }: PathView, nowUs: number): boolean {
+  const idle = path.load.inFlight === 0
+  if (state === 'restored') return path.badPayloads === 0 && (idle || path.cleanPayloads > 0)
+  return state === 'unknown' && idle && nowUs - path.lastCanaryUs >= TRIAL_PAUSE_US
+}
+
 function figures(
   path: PathRecord,
   view: PathView,
@@ -113,6 +129,7 @@ function figures(
   rules: Rules,
 ): Candidate {
   const { bytes } = request
+  const { quantile } = limits
   const aheadBytes = aheadOf(path, view, bytes, nowUs, rules)
   return {
     path,
@@ -122,34 +139,38 @@ function figures(
     inFlightBytes: path.load.inFlightBytes,
     openSessions,
     aheadBytes,
-    dispatchWaitUs: request.mayQueue ? dispatchWaitUs(path, view, nowUs, rules) : 0,
+    dispatchWaitUs: request.mayQueue ? dispatchWaitUs(path, view, bytes, nowUs, rules) : 0,
     aheadUs: Math.round((view.usPerByte * aheadBytes * view.expected) / ONE),
     p50Us: predictedUs(view, bytes, aheadBytes, 0),
-    quantileUs: predictedUs(view, bytes, aheadBytes, spreadOf(view, limits.quantile)),
+    quantileUs: predictedUs(view, bytes, aheadBytes, spreadOf(view, quantile), delaySpreadOf(view, quantile)),
     jitterUs: jitterUs(view, bytes),
     canaryRoom: view.state === 'restored' ? CANARY_IN_FLIGHT[view.stage]! - path.load.inFlight : 1,
-    prs: 0,
-    fae: 0,
-    alternates: 0,
+    prs: UNSET,
+    fae: UNSET,
+    alternates: UNSET,
     others: 0,
     level: 0,
     fails: 0,
-    cost: 0,
+    cost: UNSET,
   }
 }
 
 /**
  * A path is given more only when what it carries is nearly through, so that the queue and not the link decides what comes
- * next. Behind a transfer that is late nothing is sent for a while: either it hangs, or the path is slower than thought.
+ * next; a small request may share a fair link with one large transfer. Behind a transfer that is late nothing is sent for a while: either it hangs, or the path is slower than thought.
  */
-function dispatchWaitUs(path: PathRecord, view: PathView, nowUs: number, rules: Rules): number {
+function dispatchWaitUs(path: PathRecord, view: PathView, bytes: number, nowUs: number, rules: Rules): number {
   const { dispatchUs, noiseUs, stallAgeMs } = rules.settings
   const { oldest } = path.load
   if (oldest === null || !rules.dispatch) return 0
   const usPerByte = (view.usPerByte * view.expected) / ONE
-  const waitUs = path.load.fifoAhead(nowUs, usPerByte) * usPerByte - dispatchUs
-  if (waitUs > 0) return Math.ceil(waitUs)
-  const lateUs = path.load.headLateUs(nowUs, usPerByte, view.fixedUs)
+  const leftBytes = path.load.fifoAhead(nowUs, usPerByte)
+  const waitUs = leftBytes * usPerByte - dispatchUs
+  if (waitUs > 0) {
+    const shares = rules.overtake && path.peers.discipline === 'fair' && path.load.inFlight === 1
+    return shares && bytes * OVERTAKES <= leftBytes ? 0 : Math.ceil(waitUs)
+  }
+  const lateUs = path.load.headLateUs(nowUs, usPerByte, view.fixedUs + view.delayUs)
   if (lateUs <= noiseUs) return 0
   return Math.max(0, Math.ceil(LATE_MOST * oldest.bytes * usPerByte + stallAgeMs * 1000 - lateUs))
 }
@@ -219,5 +240,5 @@ export function headLeftUs(path: PathRecord, view: PathView, nowUs: number): num
   const { oldest } = path.load
   if (oldest === null) return 0
   const fullUs = (view.usPerByte * (oldest.bytes + oldest.aheadBytes) * view.expected) / ONE
-  return Math.max(1, Math.ceil(oldest.startUs + view.fixedUs + fullUs - nowUs))
+  return Math.max(1, Math.ceil(oldest.startUs + view.fixedUs + view.delayUs + fullUs - nowUs))
 }

@@ -17,6 +17,8 @@
 //   restored            degraded_usable     level >= 1 at stage >= 1
 //   degraded_restricted degraded_usable     below its lower threshold for downTicks, on samples, or on two clean probes
 //   degraded_usable     restored(2)         the same
+//   degraded            restored(2)         nine clean payloads in a row and none failed in the window
+//   degraded            restored(0)         clean probes in a row likewise: where nobody takes it, nothing else proves it
 
 import type { PathState, Transition } from '../policy.js'
 import { ONE } from './fixed-point.js'
@@ -29,7 +31,7 @@ export const LEGAL: Readonly<Record<PathState, readonly PathState[]>> = {
   unknown: ['healthy', 'degraded_usable', 'degraded_restricted', 'quarantine_candidate', 'quarantined'],
   healthy: ['unknown', 'degraded_usable', 'degraded_restricted', 'quarantine_candidate', 'quarantined'],
   degraded_usable: ['restored', 'degraded_restricted', 'quarantine_candidate', 'quarantined'],
-  degraded_restricted: ['degraded_usable', 'quarantine_candidate', 'quarantined'],
+  degraded_restricted: ['restored', 'degraded_usable', 'quarantine_candidate', 'quarantined'],
   quarantine_candidate: ['degraded_restricted', 'quarantined'],
   quarantined: ['restored'],
   restored: ['healthy', 'degraded_usable', 'quarantine_candidate', 'quarantined'],
@@ -43,6 +45,8 @@ const CLEAR_PROBES = 3
 const BAD_PROBES = 2
 const UP_TICKS = 2
 const PAYLOADS_TO_HEALTHY = 3
+/** In a row: one start in five late passes for clean once in eight. */
+const PAYLOADS_TO_CLEAR = 9
 const CANDIDATE_CONFIDENCE = 0.4
 /** A payload is clean up to this slowdown against its class, and bad from that one. */
 const CLEAN_AT = 1.5 * ONE
@@ -56,6 +60,10 @@ const WORSE: Readonly<Record<PathState, number>> = {
   degraded_restricted: 2,
   quarantine_candidate: 3,
   quarantined: 4,
+}
+
+function isDegraded(state: PathState): boolean {
+  return state === 'degraded_usable' || state === 'degraded_restricted'
 }
 
 export class PathMachine {
@@ -76,15 +84,29 @@ export class PathMachine {
       return
     }
     const relative = (slowdown * ONE) / (this.rules.commonMode ? path.peers.common : ONE)
+    const degraded = isDegraded(path.state)
     if (relative <= CLEAN_AT) {
       path.cleanPayloads++
       path.penalty.clean(nowUs, this.rules.settings)
+      if (degraded) this.#clear(path, nowUs, out)
+    } else if (degraded) {
+      path.cleanPayloads = 0
+      path.cleanProbes = 0
     } else if (relative >= BAD_AT && path.state === 'restored') {
       path.badPayloads++
       const most = path.stage === 0 ? 1 : 2
       if (path.quarantine !== null && path.badPayloads >= most) this.#quarantine(path, 'canary', slowdown, nowUs, out)
     }
     if (path.state === 'restored') this.#advanceCanary(path, nowUs, out)
+  }
+
+  /** So many clean payloads in a row say more than what the window still holds of before. A path that loses some has its window to clear. */
+  #clear(path: PathRecord, nowUs: number, out: Transition[]): void {
+    if (path.cleanPayloads < PAYLOADS_TO_CLEAR || path.windowErrors().failed > 0) return
+    const figures = { cleanPayloads: path.cleanPayloads, penalty: this.#penaltyOf(path, nowUs) }
+    path.forgetWindow()
+    this.#restoreAt(LAST_STAGE, path, nowUs)
+    this.#move(path, 'restored', 'payloads_clean', figures, nowUs, out)
   }
 
   /** A failure charged to the path. */
@@ -117,14 +139,18 @@ export class PathMachine {
     this.#restore(path, nowUs, [])
   }
 
-  probed(path: PathRecord, clean: boolean, nowUs: number, out: Transition[]): void {
+  /** @param idle it had the path to itself: behind payload it would be late on any path */
+  probed(path: PathRecord, clean: boolean, idle: boolean, nowUs: number, out: Transition[]): void {
     if (clean) {
       path.cleanProbes++
       path.penalty.clean(nowUs, this.rules.settings)
     } else {
       path.badProbes++
       path.cleanProbes = 0
+      path.probesSee ||= idle
     }
+    // Clean probes clear what probes have seen. What only payload meets is for payload to clear.
+    const cleared = path.probesSee && path.cleanProbes >= this.rules.settings.cleanProbes
     switch (path.state) {
       case 'quarantine_candidate':
         if (path.cleanProbes >= CLEAR_PROBES) {
@@ -139,6 +165,17 @@ export class PathMachine {
           path.penalty.add(PENALTY.failedProbe, nowUs, this.rules.settings)
           if (nowUs >= path.holdUntilUs) this.#hold(path, path.quarantine ?? 'failures', nowUs)
         } else if (path.cleanProbes >= this.rules.settings.cleanProbes) this.#restore(path, nowUs, out)
+        break
+      case 'degraded_usable':
+      case 'degraded_restricted':
+        // They show speed, and are too few to clear a path that loses some of its transfers.
+        if (cleared && path.windowErrors().failed === 0) this.#restore(path, nowUs, out)
+        break
+      case 'unknown':
+      case 'healthy':
+        if (!cleared) break
+        path.probesSee = false
+        path.forgetPace()
         break
       default:
         break
@@ -230,10 +267,7 @@ export class PathMachine {
         if (path.downTicks < settings.downTicks || !proven) return
         if (restricted) this.#move(path, 'degraded_usable', 'gfs_lowered', figures, nowUs, out)
         else {
-          path.stage = LAST_STAGE
-          path.canaryArrived = 0
-          path.canaryFailed = 0
-          this.#enterCanary(path, nowUs)
+          this.#restoreAt(LAST_STAGE, path, nowUs)
           this.#move(path, 'restored', 'gfs_lowered', figures, nowUs, out)
         }
         return
@@ -262,6 +296,13 @@ export class PathMachine {
     this.#move(path, 'healthy', 'canary_passed', figures, nowUs, out)
   }
 
+  #restoreAt(stage: number, path: PathRecord, nowUs: number): void {
+    path.stage = stage
+    path.canaryArrived = 0
+    path.canaryFailed = 0
+    this.#enterCanary(path, nowUs)
+  }
+
   #enterCanary(path: PathRecord, nowUs: number): void {
     path.cleanPayloads = 0
     path.badPayloads = 0
@@ -273,10 +314,7 @@ export class PathMachine {
     const penalty = this.#penaltyOf(path, nowUs)
     path.forgetWindow()
     path.failuresInARow = 0
-    path.canaryArrived = 0
-    path.canaryFailed = 0
-    path.stage = 0
-    this.#enterCanary(path, nowUs)
+    this.#restoreAt(0, path, nowUs)
     this.#move(path, 'restored', 'probes_clean', { cleanProbes: path.cleanProbes, penalty }, nowUs, out)
     if (!this.rules.on('canary')) this.#advanceCanary(path, nowUs, out)
   }
@@ -346,7 +384,11 @@ export class PathMachine {
     path.upTicks = 0
     path.downTicks = 0
     path.dirty = true
-    if (to === 'degraded_usable' || to === 'degraded_restricted') path.cleanProbes = 0
+    if (to === 'healthy' || to === 'restored') path.probesSee = false
+    if (isDegraded(to)) {
+      path.cleanProbes = 0
+      path.cleanPayloads = 0
+    }
     out.push({ path: path.index, from, to, cause, figures })
     if (WORSE[to] > WORSE[from] && this.rules.on('groups')) this.#groups.rose(path, nowUs)
   }

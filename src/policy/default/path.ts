@@ -2,6 +2,7 @@
 // or time has changed them, so that a decision freezes a path by holding a reference.
 
 import type { PathDescription, PathState } from '../policy.js'
+import { AddedDelay } from './added-delay.js'
 import { Decaying } from './decaying.js'
 import { ONE } from './fixed-point.js'
 import { FlapPenalty } from './flap-penalty.js'
@@ -35,6 +36,9 @@ export interface PathView {
   readonly expected: number
   readonly spread90: number
   readonly spread99: number
+  /** What it adds to every transfer whatever its size, and how much more the farthest of the newest but one; microseconds. */
+  readonly delayUs: number
+  readonly delaySpreadUs: number
   readonly confidence: number
   readonly lastSampleUs: number
   readonly failedShare: number
@@ -81,6 +85,8 @@ export class PathRecord {
   canaryFailed = 0
   cleanProbes = 0
   badProbes = 0
+  /** A probe was bad since it was last healthy or restored: probes see what is wrong with it. */
+  probesSee = false
   flaps = 0
   quarantine: QuarantineCause | null = null
   holdUntilUs = 0
@@ -93,14 +99,18 @@ export class PathRecord {
   probesSent = 0
   probeUntilUs = 0
   probedUs = -1
+  /** In flight when the newest probe was asked for. */
+  probedBytes = 0
   awake = false
   /** Slowdown so far of the oldest transfer in flight at the last tick, 0 when none counted. */
   stalled = 0
-  /** Pass over the queue that found it busy. */
+  /** Pass over the queue that found it busy, and the fewest bytes for which it did. */
   busyAt = -1
+  busyFromBytes = 0
   dirty = true
   #window: SlowdownWindow | null = null
   #newest: Newest | null = null
+  #added: AddedDelay | null = null
   #commonShare = 0
   #view: PathView | null = null
   #renewedUs = 0
@@ -140,14 +150,25 @@ export class PathRecord {
     return this.#newest
   }
 
+  added(): AddedDelay {
+    this.#added ??= new AddedDelay()
+    return this.#added
+  }
+
+  /** It is as fast as it should be, whatever the newest transfers say. */
+  forgetPace(): void {
+    this.#newest?.clear()
+    this.#added?.clear()
+    this.dirty = true
+  }
+
   /** Evidence of before does not count against what comes after. */
   forgetWindow(): void {
     this.#window?.clear()
-    this.#newest?.clear()
+    this.forgetPace()
     this.level = 0
     this.upTicks = 0
     this.downTicks = 0
-    this.dirty = true
   }
 
   get windowEmpty(): boolean {
@@ -195,9 +216,13 @@ export class PathRecord {
     const weight = this.evidence.at(nowUs, rules.confidenceHalfLifeUs)
     const prior = common > ONE ? common : weight === 0 ? UNKNOWN_SLOWDOWN : ONE
     const newest = this.#newest
-    const fast = newest === null || newest.count === 0 ? prior : newest.median()
+    const added = this.#added
+    // Nobody has looked for so long that it may be gone.
+    const delayed = added !== null && added.delayUs > 0 && nowUs - added.atUs <= rules.staleUs
+    const fast = delayed ? added.slowdown : newest === null || newest.count === 0 ? prior : newest.median()
     const expected = Math.round((weight * fast + PRIOR_50 * prior) / (weight + PRIOR_50))
-    const shrink = q.n / (q.n + PRIOR_99)
+    // Beside a delay the tail of the slowdowns says how short the transfers were; the delay has a tail of its own.
+    const shrink = delayed ? 0 : q.n / (q.n + PRIOR_99)
     const demand = this.demand.at(nowUs, DEMAND_HALF_LIFE_US) * DEMAND_PER_SECOND
     const carries = (1_000_000 / this.rate.usPerByte) * (ONE / expected)
     this.#view = {
@@ -211,6 +236,8 @@ export class PathRecord {
       expected,
       spread90: Math.round((q.s90 - q.s50) * shrink + (prior / 4) * (1 - shrink)),
       spread99: Math.round((q.s99 - q.s50) * shrink + (prior / 2) * (1 - shrink)),
+      delayUs: delayed ? added.delayUs : 0,
+      delaySpreadUs: delayed ? added.spreadUs : 0,
       confidence: weight / (weight + 8),
       lastSampleUs: this.lastSampleUs,
       failedShare: failed === 0 ? 0 : failed / (ok + failed),

@@ -3,6 +3,8 @@
 //   a transfer hangs   at once, small
 //   candidate     at once, one after the other (every second one large)
 //   quarantined   after the hold, one after the other, small and large in turn
+//   degraded      without a sample for half a second, small and large in turn: nobody takes it, so nothing else can prove it;
+//                 likewise for probeIdleMs while probes see nothing wrong
 //   other states  without a sample for probeIdleMs; every fourth one large
 
 import type { ProbeDue } from '../policy.js'
@@ -11,6 +13,9 @@ import type { Rules } from './rules.js'
 
 /** Pause between the probes that clear a candidate or end a quarantine. */
 const PROOF_PAUSE_US = 200_000
+const DEGRADED_PAUSE_US = 500_000
+/** Ideal time of a large probe in noise floors, below which a time says nothing of the pace. */
+const LARGE_FLOORS = 2
 const MOST_SAVED_SECONDS = 1
 
 export class ProbeSchedule {
@@ -25,6 +30,7 @@ export class ProbeSchedule {
     if (due === null || !this.#pay(path, due.bytes, nowUs, rules)) return
     path.probesSent++
     path.probedUs = nowUs
+    path.probedBytes = path.load.inFlightBytes
     path.probeUntilUs = nowUs + due.timeoutUs
     out.push(due)
   }
@@ -42,10 +48,13 @@ export class ProbeSchedule {
       default: {
         if (path.stalled > 0) return proofDue ? probe(path, false, 'verify', rules) : null
         const lastUs = Math.max(path.lastSampleUs, path.probedUs)
-        if (lastUs >= 0 && nowUs - lastUs < settings.probeIdleMs * 1000) return null
+        const degraded = path.state === 'degraded_usable' || path.state === 'degraded_restricted'
+        // One soon, and more only if probes see what is wrong: those that see nothing must not clear it the sooner.
+        const soon = degraded && (path.probesSee || path.cleanProbes === 0)
+        const idleUs = settings.probeIdleMs * 1000
+        if (lastUs >= 0 && nowUs - lastUs < (soon ? Math.min(DEGRADED_PAUSE_US, idleUs) : idleUs)) return null
         // What is in flight will be evidence soon enough.
         if (path.load.inFlight > 0 && lastUs >= 0) return null
-        const degraded = path.state === 'degraded_usable' || path.state === 'degraded_restricted'
         const reason = path.state === 'restored' ? 'canary' : path.state === 'unknown' ? 'unknown' : 'idle'
         return probe(path, degraded ? large : path.probesSent % 4 === 3, reason, rules)
       }
@@ -76,9 +85,13 @@ export class ProbeSchedule {
 }
 
 function probe(path: PathRecord, large: boolean, reason: ProbeDue['reason'], { settings }: Rules): ProbeDue {
+  const enoughBytes = Math.ceil((LARGE_FLOORS * settings.noiseFloorUs) / path.rate.usPerByte)
   return {
     path: path.index,
-    bytes: large ? settings.probeLargeBytes : settings.probeSmallBytes,
+    // On a slow path fewer bytes show the pace as well, and the budget pays for them sooner.
+    bytes: large
+      ? Math.max(settings.probeSmallBytes, Math.min(settings.probeLargeBytes, enoughBytes))
+      : settings.probeSmallBytes,
     timeoutUs: settings.probeTimeoutMs * 1000,
     reason,
   }

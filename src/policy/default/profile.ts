@@ -18,6 +18,7 @@ import type {
 import { DEFAULT_SETTINGS, type PolicySettings } from '../settings.js'
 import { checkClock, checkPath, checkRequest, checkSample, invalid } from './arguments.js'
 import { Capacity } from './capacity.js'
+import { jitterUs } from './checks.js'
 import { admittedOutcome, DefaultDecision, rejectedOutcome } from './decision.js'
 import { Dispatcher } from './dispatcher.js'
 import { Evidence } from './evidence.js'
@@ -31,6 +32,7 @@ import { RetryBudget } from './retry-budget.js'
 import { RiskGroups } from './risk-groups.js'
 import { type Gates, Rules } from './rules.js'
 import { Selection } from './selection.js'
+import { predictedUs } from './service.js'
 
 /**
  * @param profile `isolate` forbids what `default` only avoids: no release work on a degraded path, however few are left
@@ -205,8 +207,8 @@ class DefaultPolicy implements Policy {
       pool: path.pool.name,
       state: path.effective,
       gfs: view.gfs,
-      p99Ms: Math.round(view.fixedUs + (view.usPerByte * bytes * (view.expected + view.spread99)) / ONE) / 1000,
-      jitterMs: Math.round((view.usPerByte * bytes * view.spread90) / ONE) / 1000,
+      p99Ms: predictedUs(view, bytes, 0, view.spread99, view.delaySpreadUs) / 1000,
+      jitterMs: jitterUs(view, bytes) / 1000,
       dropFraction: view.failedShare,
       samples: path.windowCount,
       activeSessions: path.sessions,
@@ -263,7 +265,7 @@ class DefaultPolicy implements Policy {
 
   #take({ candidates, chosen, request, nowUs }: Judgement, share: number): number {
     const { path, view } = candidates[chosen]!
-    if (view.state === 'restored') path.lastCanaryUs = nowUs
+    if (view.state === 'restored' || view.state === 'unknown') path.lastCanaryUs = nowUs
     path.demand.add(request.bytes, nowUs, DEMAND_HALF_LIFE_US)
     const lease = this.#capacity.take(path, request.bytes, share, nowUs + request.leaseUs)
     this.#evidence.begin(lease, nowUs)

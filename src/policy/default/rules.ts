@@ -21,10 +21,12 @@ export class Rules {
   readonly stall: boolean
   readonly prediction: boolean
   readonly discipline: boolean
+  readonly addedDelay: boolean
   readonly confidence: boolean
   readonly prs: boolean
   readonly fae: boolean
   readonly dispatch: boolean
+  readonly overtake: boolean
   readonly reservations: boolean
 
   constructor(settings: PolicySettings, gates: Gates) {
@@ -42,10 +44,12 @@ export class Rules {
     this.stall = this.on('stall')
     this.prediction = this.on('prediction')
     this.discipline = this.on('discipline')
+    this.addedDelay = this.on('added-delay')
     this.confidence = this.on('confidence')
     this.prs = this.on('prs')
     this.fae = this.on('fae')
     this.dispatch = this.on('dispatch') && this.on('queue') && settings.dispatchUs > 0
+    this.overtake = this.on('overtake') && this.discipline
     this.reservations = this.on('reservations')
   }
 

@@ -3,7 +3,8 @@
 //   S_fifo = d / (b0 (Q0 + B))                     1 on a link that serves first in, first out
 //   S = min of both, so that a path is never blamed for its discipline; noise and a0 come off d first, and an ideal time
 //   shorter than the noise floor counts as that floor
-//   T_q(B) = a0 + b0 (B + ahead) (S_newest + S_q - S_50), ahead by the discipline that has predicted better
+//   T_q(B) = a0 + D_q + b0 (B + ahead) (S_newest + S_q - S_50), ahead by the discipline that has predicted better; D is what the
+//   path adds to every transfer, 0 unless that explains the newest ones better than a slowdown does
 
 import { clampSlowdown, ONE } from './fixed-point.js'
 import type { Lease } from './lease.js'
@@ -48,6 +49,20 @@ export function paceOf(
   return clampSlowdown(movedUs / (usPerByte * (lease.aheadBytes + lease.bytes)))
 }
 
+/** Microseconds that the bytes and those ahead should have taken, as the path shares itself: queueing is no delay. */
+export function idealUsOf(
+  path: PathRecord,
+  lease: Pick<Lease, 'bytes' | 'aheadBytes'>,
+  totalUs: number,
+  fairUs: number,
+  rules: Rules,
+): number {
+  const { usPerByte } = path.rate
+  const fair = !rules.discipline || path.peers.discipline === 'fair'
+  if (fair) return (usPerByte * lease.bytes * totalUs) / Math.max(1, fairUs)
+  return usPerByte * (lease.aheadBytes + lease.bytes)
+}
+
 /** What this transfer says of the nominal cost of a byte; null when its bytes hardly counted. */
 export function observedUsPerByte(path: PathRecord, lease: Lease, totalUs: number, fairUs: number): number | null {
   const { fixedUs } = path.rate
@@ -61,9 +76,14 @@ export function aheadOf(path: PathRecord, view: PathView, bytes: number, nowUs: 
   return Math.round(fair ? path.load.fairAhead(nowUs, usPerByte, bytes) : path.load.fifoAhead(nowUs, usPerByte))
 }
 
-/** Microseconds for `bytes` behind `ahead`, with the slowdown `expected + spread`. */
-export function predictedUs(view: PathView, bytes: number, ahead: number, spread: number): number {
-  return Math.round(view.fixedUs + (view.usPerByte * (bytes + ahead) * (view.expected + spread)) / ONE)
+/** Microseconds for `bytes` behind `ahead`, with the slowdown `expected + spread` and `delaySpreadUs` more delay than usual. */
+export function predictedUs(view: PathView, bytes: number, ahead: number, spread: number, delaySpreadUs = 0): number {
+  const fixedUs = view.fixedUs + view.delayUs + delaySpreadUs
+  return Math.round(fixedUs + (view.usPerByte * (bytes + ahead) * (view.expected + spread)) / ONE)
+}
+
+export function delaySpreadOf(view: PathView, quantile: number): number {
+  return quantile >= 0.9 ? view.delaySpreadUs : 0
 }
 
 export function spreadOf(view: PathView, quantile: number): number {

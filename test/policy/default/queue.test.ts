@@ -55,7 +55,9 @@ test('a request is given up when no path could serve it in time any more, and no
   const story = new Story(paths(1)).prove(0)
   story.decide([0], { bytes: 1500 * MIB, deadlineUs: story.nowUs + 60_000_000 })
   const deadlineUs = story.nowUs + 100_000
-  const { ticket } = story.decide([0], { mayQueue: true, deadlineUs })
+  // Too large to overtake.
+  const bytes = 400 * MIB
+  const { ticket } = story.decide([0], { bytes, mayQueue: true, deadlineUs })
   const lost: QueueAnswer[] = []
   let atUs = 0
   while (lost.length === 0 && story.nowUs < deadlineUs) {
@@ -64,7 +66,7 @@ test('a request is given up when no path could serve it in time any more, and no
     atUs = story.nowUs
   }
   expect(lost).toMatchObject([{ ticket, decision: { verdict: 'rejected' } }])
-  const latestUs = deadlineUs - idealUs(100 * MIB)
+  const latestUs = deadlineUs - idealUs(bytes)
   expect(atUs).toBeGreaterThan(latestUs - 20_000)
   expect(atUs).toBeLessThanOrEqual(deadlineUs)
 })
@@ -189,3 +191,37 @@ function baseOf(story: Story) {
     seq: 1,
   }
 }
+
+test('on a link that shares fairly a small request overtakes one large transfer, and a second one waits', () => {
+  const story = new Story(paths(1)).prove(0)
+  const ask = (mib: number) =>
+    story.decide([0], { bytes: mib * MIB, mayQueue: true, deadlineUs: story.nowUs + 10_000_000 }).verdict
+  expect(ask(1000)).toBe('admitted')
+  expect(ask(300)).toBe('queued')
+  expect(ask(100)).toBe('admitted')
+  expect(ask(10)).toBe('queued')
+})
+
+test('behind transfers that turn out to be served in order nothing overtakes', () => {
+  const story = new Story(paths(1)).prove(0)
+  const verdicts: string[] = []
+  for (let i = 0; i < 4; i++) {
+    const deadlineUs = story.nowUs + 10_000_000
+    const large = story.decide([0], { bytes: 1000 * MIB, deadlineUs })
+    const small = story.decide([0], { bytes: 100 * MIB, mayQueue: true, deadlineUs })
+    verdicts.push(small.verdict)
+    const beganUs = story.nowUs
+    for (const [decision, mib] of [
+      [large, 1000],
+      [small, 100],
+    ] as const) {
+      if (decision.verdict !== 'admitted') continue
+      story.nowUs += idealUs(mib * MIB) - 50
+      story.observe(0, { leaseId: decision.leaseId, bytes: mib * MIB, totalUs: story.nowUs - beganUs + 50 })
+      story.policy.release(decision.leaseId, story.nowUs)
+    }
+    if (small.ticket > 0) story.policy.withdraw(small.ticket, story.nowUs)
+  }
+  expect(verdicts[0]).toBe('admitted')
+  expect(verdicts.at(-1)).toBe('queued')
+})

@@ -1,7 +1,8 @@
 // How states move: soft evidence steers, failures quarantine, and quarantine ends by proof.
 
 import { expect, test } from 'vitest'
-import { paths, Story } from './streams.js'
+import { WORKLOADS, type WorkloadProfile } from '../../../src/policy/workload.js'
+import { idealUs, paths, Story } from './streams.js'
 
 test('a path nobody has measured is unknown, carries its first transfer, and is healthy only after payload has arrived', () => {
   const story = new Story(paths(1))
@@ -78,7 +79,7 @@ test('slowness steers to restricted and never further, and clean payload brings 
   expect(story.transitions.some((each) => each.to.startsWith('quarantine'))).toBe(false)
   story.transitions.length = 0
   story.pass(30_000, () => story.observe(0))
-  expect(story.transitions.map((each) => each.to)).toEqual(['degraded_usable', 'restored', 'healthy'])
+  expect(story.transitions.map((each) => each.to)).toEqual(['restored', 'healthy'])
 })
 
 test('quarantine ends only after its hold and clean probes, and full use only after canary payload', () => {
@@ -173,4 +174,58 @@ test('soft evidence takes no second path of two out of service, unless the guard
     expect(candidates.length > 0).toBe(ablate.length > 0)
     if (ablate.length === 0) expect(story.state(1)).toBe('degraded_restricted')
   }
+})
+
+test('a degraded path that nobody takes is cleared by probes that had seen what was wrong', () => {
+  const story = new Story(paths(4))
+  for (let i = 0; i < 4; i++) story.prove(i)
+  story.pass(5000, () => story.observe(0, { totalUs: 200_000 }))
+  expect(story.state(0)).toBe('degraded_restricted')
+  let broken = true
+  story.transitions.length = 0
+  const answerProbes = (ms: number) => {
+    for (const endUs = story.nowUs + ms * 1000; story.nowUs < endUs; ) {
+      story.nowUs += 250_000
+      for (const due of story.tick().probesDue)
+        story.observe(due.path, { source: 'probe', bytes: due.bytes, totalUs: broken ? 100_000 : idealUs(due.bytes) })
+    }
+  }
+  answerProbes(1500)
+  expect(story.state(0)).toBe('degraded_restricted')
+  broken = false
+  answerProbes(2500)
+  expect(story.transitions).toMatchObject([{ to: 'restored', cause: 'probes_clean' }])
+})
+
+test('clean probes do not clear what only payload meets', () => {
+  const story = new Story(paths(4))
+  for (let i = 0; i < 4; i++) story.prove(i)
+  story.pass(5000, () => story.observe(0, { totalUs: 200_000 }))
+  story.transitions.length = 0
+  story.probe(4000, () => true)
+  expect(story.transitions).toEqual([])
+})
+
+test('a path that loses transfers is not cleared by a row of clean ones', () => {
+  const story = new Story(paths(4))
+  for (let i = 0; i < 4; i++) story.prove(i)
+  story.pass(5000, () => {
+    story.observe(0, { totalUs: 100_000 })
+    story.observe(0, { outcome: 'transport' })
+    story.observe(0, { totalUs: 100_000 })
+  })
+  expect(story.state(0)).toBe('degraded_restricted')
+  story.transitions.length = 0
+  for (let i = 0; i < 12; i++) story.observe(0)
+  story.pass(250)
+  expect(story.transitions).toEqual([])
+})
+
+test('tolerant work proves a path that nobody knows, one transfer at a time, though others are free', () => {
+  const story = new Story(paths(2)).prove(0)
+  const ask = (workload: WorkloadProfile) => story.decide([0, 1], { workload }).path
+  story.nowUs += 1_000_000
+  expect(ask(WORKLOADS.interactive)).toBe(0)
+  expect(ask(WORKLOADS.batch)).toBe(1)
+  expect(ask(WORKLOADS.batch)).toBe(0)
 })
