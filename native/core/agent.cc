@@ -103,9 +103,6 @@ Status Agent::allocate(uint64_t bytes, const std::string& name, uint64_t* handle
   if (!validName(name))
     return Status::local(KVSEAM_INVALID_ARGUMENT,
                          "region name '" + name + "' must have 1 to 63 characters of A-Z a-z 0-9 . _ : @ -");
-  if (!validName(name))
-    return Status::local(KVSEAM_INVALID_ARGUMENT,
-                         "region name '" + name + "' must have 1 to 63 characters of A-Z a-z 0-9 . _ : @ -");
   if (reservedName(name))
     return Status::local(
         KVSEAM_INVALID_ARGUMENT,
@@ -216,10 +213,19 @@ Status Agent::post(PostRequest request, uint64_t* out) {
   status = takeSlot(&slot);
   if (!status.ok()) return status;
   const uint64_t bytes = (*local)->rangeBytes(request.first, request.count);
+  const DescriptorList& destination = request.operation == KVSEAM_OP_READ ? **local : **remote;
+  status = WriteClaims::claim(destination, request.first, request.count);
+  if (!status.ok()) {
+    if (status.code() != KVSEAM_NO_MEMORY) ++overlapsRefused_;
+    return status;
+  }
   uint32_t workload = 0;
   const int64_t submittedNs = request.submittedNs != 0 ? request.submittedNs : nowNs();
   status = permits_->redeem(request.permit, path->key, request.operation, bytes, submittedNs, &workload);
-  if (!status.ok()) return status;
+  if (!status.ok()) {
+    WriteClaims::release(destination, request.first, request.count);
+    return status;
+  }
 
   Transfer& transfer = progress_->transfer(slot);
   transfer.path = request.path;
@@ -231,6 +237,8 @@ Status Agent::post(PostRequest request, uint64_t* out) {
   transfer.count = request.count;
   transfer.bytes = bytes;
   transfer.deadlineNs = request.deadlineNs;
+  transfer.claimed = true;
+  ++writeClaims_;
   if (!request.notify.empty() || !transfer.notify.empty()) transfer.notify = std::move(request.notify);
   for (const auto& memory : transfer.local->memories()) memory->enter();
   for (const auto& memory : transfer.remote->memories()) memory->enter();
@@ -291,6 +299,7 @@ uint32_t Agent::drain(CompletionRecord* out, uint32_t max) {
     const CompletionRecord& record = out[count++];
     if ((record.flags & kQuiescedFlag) == 0) continue;
     Transfer& transfer = progress_->transfer(record.slot);
+    if (transfer.claimed) giveUpClaim(&transfer);
     if (transfer.local != nullptr) {
       for (const auto& memory : transfer.local->memories()) memory->leave();
       for (const auto& memory : transfer.remote->memories()) memory->leave();
@@ -302,6 +311,13 @@ uint32_t Agent::drain(CompletionRecord* out, uint32_t max) {
     freeSlots_.push_back(record.slot);
   }
   return count;
+}
+
+void Agent::giveUpClaim(Transfer* transfer) {
+  const DescriptorList& list = transfer->operation == KVSEAM_OP_READ ? *transfer->local : *transfer->remote;
+  WriteClaims::release(list, transfer->first, transfer->count);
+  transfer->claimed = false;
+  --writeClaims_;
 }
 
 bool Agent::popEvent(EngineEvent* out) {
@@ -316,6 +332,10 @@ Status Agent::close(int64_t graceNs) {
   if (closed_) return {};
   closed_ = true;
   const bool ended = progress_->stop(graceNs);
+  // Nothing is posted any more, so claims guard nothing; what may still be written is pinned by its shares.
+  for (uint32_t slot = 0; writeClaims_ != 0 && slot < options_.progress.maxTransfers; ++slot) {
+    if (progress_->transfer(slot).claimed) giveUpClaim(&progress_->transfer(slot));
+  }
   // Withdraw what peers could still reach; memory with views or stuck transfers lives on by its other shares.
   regions_.forEach([](const std::shared_ptr<Region>& region) { region->withdrawNow(); });
   regions_.clear();
