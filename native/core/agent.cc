@@ -213,17 +213,16 @@ Status Agent::post(PostRequest request, uint64_t* out) {
   status = takeSlot(&slot);
   if (!status.ok()) return status;
   const uint64_t bytes = (*local)->rangeBytes(request.first, request.count);
-  const DescriptorList& destination = request.operation == KVSEAM_OP_READ ? **local : **remote;
-  status = WriteClaims::claim(destination, request.first, request.count);
-  if (!status.ok()) {
-    if (status.code() != KVSEAM_NO_MEMORY) ++overlapsRefused_;
-    return status;
-  }
   uint32_t workload = 0;
   const int64_t submittedNs = request.submittedNs != 0 ? request.submittedNs : nowNs();
   status = permits_->redeem(request.permit, path->key, request.operation, bytes, submittedNs, &workload);
+  if (!status.ok()) return status;
+  // After the gate, so that nobody without a permit learns or costs anything here.
+  const DescriptorList& destination = request.operation == KVSEAM_OP_READ ? **local : **remote;
+  status = WriteClaims::claim(destination, request.first, request.count);
   if (!status.ok()) {
-    WriteClaims::release(destination, request.first, request.count);
+    permits_->undoRedeem(request.permit);
+    if (status.code() != KVSEAM_NO_MEMORY) ++overlapsRefused_;
     return status;
   }
 
