@@ -71,13 +71,32 @@ export class Pair {
     }
   }
 
+  /** `count` lists of one block each, no two of which write the same bytes: for transfers that are in flight together. */
+  apart(name: string, blockBytes: number, count: number): ListPair[] {
+    const source = this.source.allocate(count * blockBytes, { name })
+    const target = this.reader.allocate(count * blockBytes, { name })
+    source.view().fill(1)
+    target.view().fill(2)
+    return Array.from({ length: count }, (_, i) => {
+      const from = source.blocks(blockBytes, Uint32Array.of(i))
+      const to = target.blocks(blockBytes, Uint32Array.of(i))
+      this.#kept.push(from, to)
+      return {
+        local: to.listFor(this.reader),
+        remote: from.listFor(this.reader),
+        source: from.listFor(this.source),
+        count: 1,
+        bytes: blockBytes,
+      }
+    })
+  }
+
   mint(bytes: number): number {
     return this.#native.mint(this.#gate, this.#path.key, OPERATION.read, bytes, PERMIT_TTL_NS)
   }
 
-  post(lists: ListPair, permit: number): Transfer {
-    const { local, remote, count } = lists
-    return this.reader.postNumbers(permit, this.#path.index, OPERATION.read, local, remote, count, TIMEOUT_NS)
+  post({ local, remote, count: all }: ListPair, permit: number, first = 0, count = all): Transfer {
+    return this.reader.postNumbers(permit, this.#path.index, OPERATION.read, local, remote, first, count, TIMEOUT_NS)
   }
 
   /** Nanoseconds for `rounds` plain copies of the same blocks, one memcpy a block, on this thread. */

@@ -28,7 +28,8 @@
       "native/core/progress_posts.cc",
       "native/core/region.cc",
       "native/core/registry.cc",
-      "native/core/status.cc"
+      "native/core/status.cc",
+      "native/core/write_claims.cc"
     ],
     "kvseam_mock_sources": [
       "native/backends/mock/mock_backend.cc",
@@ -88,7 +89,9 @@
       "native/test/spsc_ring_test.cc",
       "native/test/timer_wheel_test.cc",
       "native/test/transfer_test.cc",
-      "native/test/ucx_blob_test.cc"
+      "native/test/ucx_blob_test.cc",
+      "native/test/write_claims_test.cc",
+      "native/test/write_claims_model_test.cc"
     ],
     "kvseam_ucx_test_sources": [
       "native/test/ucx_backend_test.cc",

@@ -292,8 +292,8 @@ export class Seam {
 
   /**
    * Decides, moves the blocks over the admitted path, verifies, gives the session back.
-   * @throws KVSEAM_NOT_ADMISSIBLE (with `decision`), KVSEAM_TIMEOUT, KVSEAM_PEER_DOWN, KVSEAM_INTEGRITY, ...; the
-   *   signal's reason when it was aborted
+   * @throws KVSEAM_NOT_ADMISSIBLE (with `decision`), KVSEAM_TIMEOUT, KVSEAM_PEER_DOWN, KVSEAM_INTEGRITY, KVSEAM_REGION_BUSY,
+   *   ...; the signal's reason when it was aborted
    */
   async handoff(request: HandoffRequest): Promise<HandoffResult> {
     this.#assertOpen()

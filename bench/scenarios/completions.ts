@@ -12,7 +12,8 @@ const PERMITS = 60_000
 
 interface Side {
   readonly pair: Pair
-  readonly lists: ListPair
+  /** One for each lane. */
+  readonly lists: readonly ListPair[]
 }
 
 export const completions: Scenario = {
@@ -34,8 +35,7 @@ export const completions: Scenario = {
 
 async function open(wakePerCompletion: boolean): Promise<Side> {
   const pair = await Pair.open({ wakePerCompletion, maxTransfers: 4096 })
-  const one = Uint32Array.of(0)
-  return { pair, lists: pair.lists('noop', NOOP_BYTES, one, one) }
+  return { pair, lists: pair.apart('noop', NOOP_BYTES, Math.max(...WINDOWS)) }
 }
 
 async function atWindow(window: number, coalesced: Side, waking: Side, effort: Effort): Promise<Figure[]> {
@@ -88,14 +88,14 @@ async function atWindow(window: number, coalesced: Side, waking: Side, effort: E
 /** Closed loop: `window` lanes, each posts its next transfer when its last has settled. */
 async function perSecond({ pair, lists }: Side, window: number, count: number): Promise<number> {
   const permits = Array.from({ length: count }, () => pair.mint(NOOP_BYTES))
-  const lane = async (): Promise<void> => {
+  const run = async (list: ListPair): Promise<void> => {
     for (let permit = permits.pop(); permit !== undefined; permit = permits.pop()) {
-      await pair.post(lists, permit).settled
+      await pair.post(list, permit).settled
     }
   }
   const start = process.hrtime.bigint()
   const lanes: Promise<void>[] = []
-  for (let i = 0; i < window; i++) lanes.push(lane())
+  for (let i = 0; i < window; i++) lanes.push(run(lists[i]!))
   await Promise.all(lanes)
   return count / (elapsedNs(start) / 1e9)
 }

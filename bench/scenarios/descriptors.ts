@@ -100,12 +100,14 @@ async function posting(pair: Pair, effort: Effort): Promise<Figure[]> {
     },
     effort.rounds * 3,
   )
+  // Each post moves a part of its own: what is in flight together must not write the same bytes.
+  const part = COUNT / POSTS_A_LOOK
   const warmUp = effort.quick ? 1 : 5 // until the code that posts is compiled for good, which takes heap too
   for (let i = 0; i < warmUp + effort.rounds; i++) {
     const permits = Array.from({ length: POSTS_A_LOOK }, () => pair.mint(lists.bytes))
     const settled = new Array<Promise<unknown>>(POSTS_A_LOOK)
     const bytes = allocatedBytes(() => {
-      for (let j = 0; j < POSTS_A_LOOK; j++) settled[j] = pair.post(lists, permits[j]!).settled
+      for (let j = 0; j < POSTS_A_LOOK; j++) settled[j] = pair.post(lists, permits[j]!, j * part, part).settled
     })
     if (i >= warmUp) heap.push(bytes / POSTS_A_LOOK)
     await Promise.all(settled)

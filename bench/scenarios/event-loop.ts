@@ -26,11 +26,13 @@ export const eventLoop: Scenario = {
 async function delay(effort: Effort): Promise<Figure[]> {
   const pair = await Pair.open()
   try {
-    const lists = pair.lists(
-      'load',
-      BLOCK_BYTES,
-      permutation(streamOf(effort.seed, 'bench-load-from'), BLOCKS_A_TRANSFER),
-      permutation(streamOf(effort.seed, 'bench-load-to'), BLOCKS_A_TRANSFER),
+    const lists = Array.from({ length: WINDOW }, (_, lane) =>
+      pair.lists(
+        `load-${lane}`,
+        BLOCK_BYTES,
+        permutation(streamOf(effort.seed, 'bench-load-from', lane), BLOCKS_A_TRANSFER),
+        permutation(streamOf(effort.seed, 'bench-load-to', lane), BLOCKS_A_TRANSFER),
+      ),
     )
     const ms = effort.quick ? 200 : 2_000
     const samples = await interleaved(
@@ -90,12 +92,12 @@ async function copyInWorker(ms: number): Promise<void> {
   await once(worker, 'exit')
 }
 
-async function saturate(pair: Pair, lists: ListPair, ms: number): Promise<void> {
+async function saturate(pair: Pair, lists: readonly ListPair[], ms: number): Promise<void> {
   const until = performance.now() + ms
-  const lane = async (): Promise<void> => {
-    while (performance.now() < until) await pair.post(lists, pair.mint(lists.bytes)).settled
+  const run = async (list: ListPair): Promise<void> => {
+    while (performance.now() < until) await pair.post(list, pair.mint(list.bytes)).settled
   }
-  await Promise.all(Array.from({ length: WINDOW }, lane))
+  await Promise.all(lists.map(run))
 }
 
 async function idle(effort: Effort): Promise<Figure[]> {

@@ -8,7 +8,6 @@ import { elapsedNs, interleaved, ratios } from '../rounds.js'
 const BLOCK_BYTES = 4096
 /** Small transfers, many at once: the rate is where a cost for each of them would show. */
 const WINDOW = 32
-const ONE_BLOCK = Uint32Array.of(0)
 
 export const faults: Scenario = {
   name: 'faults',
@@ -45,11 +44,11 @@ export const faults: Scenario = {
 
 class Lane {
   readonly #pair: Pair
-  readonly #lists: ListPair
+  readonly #lists: readonly ListPair[]
 
   private constructor(pair: Pair) {
     this.#pair = pair
-    this.#lists = pair.lists('kv', BLOCK_BYTES, ONE_BLOCK, ONE_BLOCK)
+    this.#lists = pair.apart('kv', BLOCK_BYTES, WINDOW)
   }
 
   static async open(): Promise<Lane> {
@@ -73,10 +72,10 @@ class Lane {
   async nsPerTransfer(transfers: number): Promise<number> {
     let left = transfers
     const start = process.hrtime.bigint()
-    const one = async (): Promise<void> => {
-      while (left-- > 0) await this.#pair.post(this.#lists, this.#pair.mint(BLOCK_BYTES)).settled
+    const one = async (list: ListPair): Promise<void> => {
+      while (left-- > 0) await this.#pair.post(list, this.#pair.mint(BLOCK_BYTES)).settled
     }
-    await Promise.all(Array.from({ length: WINDOW }, one))
+    await Promise.all(this.#lists.map(one))
     return elapsedNs(start) / transfers
   }
 

@@ -9,6 +9,7 @@ import { mainThreadCpuNs } from '../thread-cpu.js'
 
 const NOOP_BYTES = 64
 const SESSIONS = 4096
+const WINDOW = 32
 
 export const gate: Scenario = {
   name: 'gate',
@@ -30,16 +31,15 @@ export const gate: Scenario = {
 async function measure(seam: Seam, published: Seam, pair: Pair, effort: Effort): Promise<Figure[]> {
   const gated = await gatedTransfer(seam)
   const reference = await gatedTransfer(published)
-  const one = Uint32Array.of(0)
-  const lists = pair.lists('noop', NOOP_BYTES, one, one)
-  const bare = async (): Promise<void> => {
-    await pair.post(lists, pair.mint(NOOP_BYTES)).settled
+  const lists = pair.apart('noop', NOOP_BYTES, WINDOW)
+  const bare = async (lane: number): Promise<void> => {
+    await pair.post(lists[lane]!, pair.mint(NOOP_BYTES)).settled
   }
   const alone = effort.quick ? 500 : 5_000
   const many = effort.quick ? 3_200 : 64_000
-  const costOf = (transfer: () => Promise<void>) => async (): Promise<number> => {
+  const costOf = (transfer: Transfer) => async (): Promise<number> => {
     const before = mainThreadCpuNs()
-    await inLanes(32, many, transfer)
+    await inLanes(WINDOW, many, transfer)
     return (mainThreadCpuNs() - before) / many
   }
   const latency = await interleaved(
@@ -70,12 +70,17 @@ async function measure(seam: Seam, published: Seam, pair: Pair, effort: Effort):
   ]
 }
 
-async function gatedTransfer(seam: Seam): Promise<() => Promise<void>> {
+/** One of those that are in flight together; each lane writes a block of its own. */
+type Transfer = (lane: number) => Promise<void>
+
+async function gatedTransfer(seam: Seam): Promise<Transfer> {
   const source = await seam.agent('prefill-0')
   const reader = await seam.agent('decode-0')
   const from = source.allocate(4096).blocks(NOOP_BYTES, [0])
-  const to = reader.allocate(4096).blocks(NOOP_BYTES, [0])
-  return async () => {
+  const target = reader.allocate(4096)
+  const blocks = Array.from({ length: WINDOW }, (_, lane) => target.blocks(NOOP_BYTES, [lane]))
+  return async (lane) => {
+    const to = blocks[lane]!
     const { quiesced } = await seam.handoff({ from, to, workload: 'batch', verify: 'off' })
     await quiesced
   }
@@ -91,19 +96,19 @@ function decideNs(seam: Seam, count: number): number {
   return elapsedNs(start) / count
 }
 
-async function meanNs(count: number, transfer: () => Promise<void>): Promise<number> {
+async function meanNs(count: number, transfer: Transfer): Promise<number> {
   const start = process.hrtime.bigint()
-  for (let i = 0; i < count; i++) await transfer()
+  for (let i = 0; i < count; i++) await transfer(0)
   return elapsedNs(start) / count
 }
 
-async function inLanes(window: number, count: number, transfer: () => Promise<void>): Promise<void> {
+async function inLanes(window: number, count: number, transfer: Transfer): Promise<void> {
   let left = count
-  const lane = async (): Promise<void> => {
+  const run = async (lane: number): Promise<void> => {
     while (left > 0) {
       left--
-      await transfer()
+      await transfer(lane)
     }
   }
-  await Promise.all(Array.from({ length: window }, lane))
+  await Promise.all(Array.from({ length: window }, (_, lane) => run(lane)))
 }

@@ -291,6 +291,8 @@ Napi::Value agentCounters(const Napi::CallbackInfo& info) {
   set("memoryShortages", counters.memoryShortages);
   set("droppedNotifications", agent.progress().droppedNotifications());
   set("inFlight", agent.inFlight());
+  set("writeClaims", agent.writeClaims());
+  set("overlapsRefused", agent.overlapsRefused());
   set("regions", agent.liveRegions());
   set("descriptorLists", agent.liveLists());
   set("probes", agent.progress().probesPosted());

@@ -239,6 +239,14 @@ Status Agent::post(PostRequest request, uint64_t* out) try {
   const int64_t submittedNs = request.submittedNs != 0 ? request.submittedNs : nowNs();
   status = permits_->redeem(request.permit, path->key, request.operation, bytes, submittedNs, &workload);
   if (!status.ok()) return status;
+  // After the gate, so that nobody without a permit learns or costs anything here.
+  const DescriptorList& destination = request.operation == KVSEAM_OP_READ ? **local : **remote;
+  status = WriteClaims::claim(destination, request.first, request.count);
+  if (!status.ok()) {
+    permits_->undoRedeem(request.permit);
+    if (status.code() != KVSEAM_NO_MEMORY) ++overlapsRefused_;
+    return status;
+  }
 
   Transfer& transfer = progress_->transfer(slot);
   transfer.path = request.path;
@@ -250,6 +258,8 @@ Status Agent::post(PostRequest request, uint64_t* out) try {
   transfer.count = request.count;
   transfer.bytes = bytes;
   transfer.deadlineNs = request.deadlineNs;
+  transfer.claimed = true;
+  ++writeClaims_;
   if (!request.notify.empty() || !transfer.notify.empty()) transfer.notify = std::move(request.notify);
   for (const auto& memory : transfer.local->memories()) memory->enter();
   for (const auto& memory : transfer.remote->memories()) memory->enter();
@@ -314,6 +324,7 @@ uint32_t Agent::drain(CompletionRecord* out, uint32_t max) {
     const CompletionRecord& record = out[count++];
     if ((record.flags & kQuiescedFlag) == 0) continue;
     Transfer& transfer = progress_->transfer(record.slot);
+    if (transfer.claimed) giveUpClaim(&transfer);
     if (transfer.local != nullptr) {
       for (const auto& memory : transfer.local->memories()) memory->leave();
       for (const auto& memory : transfer.remote->memories()) memory->leave();
@@ -325,6 +336,13 @@ uint32_t Agent::drain(CompletionRecord* out, uint32_t max) {
     freeSlots_.push_back(record.slot);
   }
   return count;
+}
+
+void Agent::giveUpClaim(Transfer* transfer) {
+  const DescriptorList& list = transfer->operation == KVSEAM_OP_READ ? *transfer->local : *transfer->remote;
+  WriteClaims::release(list, transfer->first, transfer->count);
+  transfer->claimed = false;
+  --writeClaims_;
 }
 
 bool Agent::popEvent(EngineEvent* out) {
@@ -339,6 +357,10 @@ Status Agent::close(int64_t graceNs) try {
   if (closed_) return {};
   closed_ = true;
   const bool ended = progress_->stop(graceNs);
+  // Nothing is posted any more, so claims guard nothing; what may still be written is pinned by its shares.
+  for (uint32_t slot = 0; writeClaims_ != 0 && slot < options_.progress.maxTransfers; ++slot) {
+    if (progress_->transfer(slot).claimed) giveUpClaim(&progress_->transfer(slot));
+  }
   // Withdraw what peers could still reach; memory with views or stuck transfers lives on by its other shares.
   regions_.forEach([](const std::shared_ptr<Region>& region) { region->withdrawNow(); });
   regions_.clear();

@@ -121,6 +121,10 @@ class Agent {
 
   uint64_t liveRegions() const { return regions_.live(); }
   uint64_t liveLists() const { return lists_.live(); }
+  /** Transfers whose destination nobody else may write: those submitted and not yet quiesced, none after close(). */
+  uint32_t writeClaims() const { return writeClaims_; }
+  /** Posts refused because their destination overlaps one of those, or itself. */
+  uint64_t overlapsRefused() const { return overlapsRefused_; }
   uint32_t inFlight() const { return options_.progress.maxTransfers - static_cast<uint32_t>(freeSlots_.size()); }
 
  private:
@@ -131,6 +135,8 @@ class Agent {
   }
   Status takeSlot(uint32_t* slot);
   uint64_t launch(uint32_t slot, int64_t submittedNs);
+  void giveUpClaim(Transfer* transfer);
+  void shareClaims(RemoteRegion* region) const;
   Status checkProbe(const ProbeRequest& request) const;
   Status takeProbeMemory(Peer* peer);
 
@@ -150,6 +156,8 @@ class Agent {
   std::vector<uint32_t> freeSlots_;
   std::vector<uint32_t> cancellable_;  // by slot: generation that may still be cancelled, once; 0 none
   uint64_t nextSerial_ = 1;
+  uint32_t writeClaims_ = 0;
+  uint64_t overlapsRefused_ = 0;
   bool closed_ = false;
 };
 

@@ -81,6 +81,7 @@ Status Agent::connect(const uint8_t* blob, size_t bytes, int64_t deadlineNs, uin
     std::shared_ptr<RemoteRegion> region;
     status = RemoteRegion::import(backend_, info, offer.key, offer.bytes, offer.serial, offer.name, &region);
     if (!status.ok()) return status;
+    shareClaims(region.get());
     regions.push_back(std::move(region));
   }
   if (sameLife) {
@@ -110,6 +111,26 @@ Status Agent::connect(const uint8_t* blob, size_t bytes, int64_t deadlineNs, uin
   return {};
 } catch (const std::bad_alloc&) {
   return Status::noMemory();
+}
+
+/** A peer that was lost and is connected again has the same bytes under new keys, and old writes may still land. */
+void Agent::shareClaims(RemoteRegion* region) const {
+  const auto same = [region](const Memory& other) {
+    return other.ownerIncarnation() == region->ownerIncarnation() && other.serial() == region->serial();
+  };
+  if (region->ownerIncarnation() == incarnation_) {
+    regions_.forEach([&](const std::shared_ptr<Region>& own) {
+      if (same(*own)) region->shareClaims(*own);
+    });
+  }
+  if (writeClaims_ == 0) return;
+  for (uint32_t slot = 0; slot < options_.progress.maxTransfers; ++slot) {
+    const Transfer& transfer = progress_->transfer(slot);
+    if (!transfer.claimed || transfer.operation != KVSEAM_OP_WRITE) continue;
+    for (const auto& memory : transfer.remote->memories()) {
+      if (same(*memory)) region->shareClaims(*memory);
+    }
+  }
 }
 
 void Agent::dropPeer(uint32_t index) {

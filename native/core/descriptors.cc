@@ -85,6 +85,7 @@ Status DescriptorList::fromBlocks(std::shared_ptr<Memory> memory, const BlockLay
   }
   list->memories_.push_back(std::move(memory));
   list->uniformBytes_ = layout.blockBytes;
+  list->placement_ = layout.baseOffset | layout.blockBytes | (layout.parts > 1 ? layout.strideBytes : 0);
   list->totalBytes_ = layout.blockBytes * list->offsets_.size();
   *out = std::move(list);
   return {};
@@ -116,6 +117,7 @@ Status DescriptorList::fromRuns(std::shared_ptr<Memory> memory, const double* of
                                                      std::to_string(regionBytes) + " bytes");
     }
     list->offsets_[i] = offset;
+    if (length != 0) list->placement_ |= offset | length;
     if (uniform && length != usual) {
       uniform = false;
       list->lengths_.reserve(count);
@@ -162,6 +164,7 @@ Status DescriptorList::join(const std::vector<std::shared_ptr<DescriptorList>>& 
       if (!uniform) joined->lengths_.push_back(list->length(i));
     }
     joined->totalBytes_ += list->totalBytes_;
+    joined->placement_ |= list->placement_;
   }
   if (uniform) joined->uniformBytes_ = lists[0]->uniformBytes_;
   *out = std::move(joined);

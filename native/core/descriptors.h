@@ -48,6 +48,30 @@ class alignas(64) DescriptorList {
   const std::vector<std::shared_ptr<Memory>>& memories() const { return memories_; }
   uint64_t uniformBytes() const { return uniformBytes_; }
   bool live() const;
+  /** Largest power of two that divides every offset and length. */
+  uint64_t alignment() const { return placement_ & (~placement_ + 1); }
+  /** That no byte is named twice was found when the whole list was claimed, see WriteClaims. Owner's thread only. */
+  bool knownDistinct() const { return distinct_; }
+  void noteDistinct() const { distinct_ = true; }
+
+  /**
+   * Calls with (memory, offset, bytes) for each run over the range, neighbours merged on this side alone and empty ones
+   * left out, until it says false.
+   * @return first descriptor of the run that it said false to, else the end of the range
+   */
+  template <typename F>
+  uint64_t forEachRun(uint64_t first, uint64_t count, F&& visit) const {
+    const uint64_t end = first + count;
+    for (uint64_t i = first; i < end;) {
+      const uint64_t start = i;
+      const Memory* const place = memory(i).get();
+      const uint64_t from = offset(i);
+      uint64_t to = from + length(i);
+      while (++i < end && offset(i) == to && memory(i).get() == place) to += length(i);
+      if (to != from && !visit(*place, from, to - from)) return start;
+    }
+    return end;
+  }
 
   /** Same number of descriptors, each pair of one size, over the range. */
   static Status checkPair(const DescriptorList& local, const DescriptorList& remote, uint64_t first, uint64_t count);
@@ -62,6 +86,8 @@ class alignas(64) DescriptorList {
   std::vector<uint32_t> owner_;    // index into memories_; empty when there is one memory
   uint64_t uniformBytes_ = 0;
   uint64_t totalBytes_ = 0;
+  uint64_t placement_ = 0;  // all offsets and lengths or'ed together, or what they are multiples of
+  mutable bool distinct_ = false;
 };
 
 }  // namespace kvseam

@@ -79,6 +79,13 @@ Status PermitBook::redeem(uint64_t permit, uint64_t path, uint32_t operation, ui
   return {};
 }
 
+void PermitBook::undoRedeem(uint64_t permit) {
+  Slot& slot = slots_[free_.back()];  // the terms are still there
+  free_.pop_back();
+  slot.permit = permit;
+  --(slot.terms.operations == kProbePermit ? counters_.probesRedeemed : counters_.redeemed);
+}
+
 bool PermitBook::revoke(uint64_t permit) {
   const uint32_t index = static_cast<uint32_t>(permit & (kSlots - 1));
   if (permit == 0 || slots_[index].permit != permit) return false;

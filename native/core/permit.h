@@ -43,6 +43,8 @@ class PermitBook {
   /** Uses the permit up, unless it does not cover this transfer; then it stays as it was. */
   Status redeem(uint64_t permit, uint64_t path, uint32_t operation, uint64_t bytes, int64_t nowNs,
                 uint32_t* workload = nullptr);
+  /** Undoes the redemption that was the last call to this book: nothing was posted after all. */
+  void undoRedeem(uint64_t permit);
   /** True when the permit was outstanding. */
   bool revoke(uint64_t permit);
   /** A new epoch: every permit minted before it is void. */

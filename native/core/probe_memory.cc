@@ -43,7 +43,7 @@ Status ProbeMemory::import(const std::shared_ptr<BackendHandle>& backend, const 
 }
 
 ProbeMemory::ProbeMemory(std::shared_ptr<BackendHandle> backend, kvseam_memory memory, uint64_t owner, bool imported)
-    : Memory(std::move(backend), memory, kName, owner), imported_(imported) {}
+    : Memory(std::move(backend), memory, kName, owner, kRegionNumber), imported_(imported) {}
 
 ProbeMemory::~ProbeMemory() {
   const FaultBackend& faults = backend_->faults();

@@ -31,7 +31,7 @@ Status Region::allocate(const std::shared_ptr<BackendHandle>& backend, uint64_t 
 
 Region::Region(std::shared_ptr<BackendHandle> backend, kvseam_memory memory, std::string name, uint64_t owner,
                uint64_t serial)
-    : Memory(std::move(backend), memory, std::move(name), owner), serial_(serial) {
+    : Memory(std::move(backend), memory, std::move(name), owner, serial) {
   liveRegions.fetch_add(1, std::memory_order_relaxed);
 }
 
@@ -83,7 +83,7 @@ Status RemoteRegion::import(const std::shared_ptr<BackendHandle>& backend, const
 
 RemoteRegion::RemoteRegion(std::shared_ptr<BackendHandle> backend, kvseam_memory memory, std::string name,
                            uint64_t owner, uint64_t serial)
-    : Memory(std::move(backend), memory, std::move(name), owner), serial_(serial) {}
+    : Memory(std::move(backend), memory, std::move(name), owner, serial) {}
 
 RemoteRegion::~RemoteRegion() { (*backend_)->drop_key(backend_->self(), &memory_); }
 

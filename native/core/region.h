@@ -12,6 +12,7 @@
 
 #include "backend_handle.h"
 #include "status.h"
+#include "write_claims.h"
 
 namespace kvseam {
 
@@ -26,6 +27,8 @@ class Memory {
   const std::string& name() const { return name_; }
   /** Agent that owns the bytes. */
   uint64_t ownerIncarnation() const { return owner_; }
+  /** Number of the region within its agent; never used twice, so it is the generation as well. */
+  uint64_t serial() const { return serial_; }
   bool live() const { return live_.load(std::memory_order_acquire); }
 
   // Transfers that may still touch the bytes: raised at submit, lowered when quiesced.
@@ -33,9 +36,20 @@ class Memory {
   void leave() { inFlight_.fetch_sub(1, std::memory_order_release); }
   uint32_t inFlight() const { return inFlight_.load(std::memory_order_acquire); }
 
+  /** Of the agent that posts; its thread's only. */
+  WriteClaims& claims() const { return *claims_; }
+  /** For the same bytes under a second key. Before anything is posted with this one. */
+  void shareClaims(const Memory& other) { claims_ = other.claims_; }
+
  protected:
-  Memory(std::shared_ptr<BackendHandle> backend, kvseam_memory memory, std::string name, uint64_t owner)
-      : backend_(std::move(backend)), memory_(memory), name_(std::move(name)), owner_(owner) {}
+  Memory(std::shared_ptr<BackendHandle> backend, kvseam_memory memory, std::string name, uint64_t owner,
+         uint64_t serial)
+      : backend_(std::move(backend)),
+        memory_(memory),
+        name_(std::move(name)),
+        owner_(owner),
+        serial_(serial),
+        claims_(std::make_shared<WriteClaims>(memory.bytes)) {}
   ~Memory() = default;
   void withdraw() { live_.store(false, std::memory_order_release); }
 
@@ -45,6 +59,8 @@ class Memory {
  private:
   std::string name_;
   uint64_t owner_;
+  uint64_t serial_;
+  std::shared_ptr<WriteClaims> claims_;
   std::atomic<bool> live_{true};
   alignas(64) std::atomic<uint32_t> inFlight_{
       0};  // written by the owner for every transfer; the progress thread reads the rest
@@ -61,8 +77,6 @@ class Region : public Memory {
   Region(const Region&) = delete;
   Region& operator=(const Region&) = delete;
 
-  /** Number of the region within its agent; never used twice, so it is the generation as well. */
-  uint64_t serial() const { return serial_; }
   uint8_t* data() const { return static_cast<uint8_t*>(memory_.address); }
   /** Peers and new transfers are refused from now on; the bytes stay until the last share is gone. Busy: unchanged. */
   Status revoke();
@@ -72,9 +86,6 @@ class Region : public Memory {
 
   /** Regions of this process that have not been freed yet; a leak check reads it. */
   static uint64_t liveCount();
-
- private:
-  uint64_t serial_;
 };
 
 /** Memory of a peer, as far as its key allows. */
@@ -88,11 +99,7 @@ class RemoteRegion : public Memory {
   ~RemoteRegion();
   RemoteRegion(const RemoteRegion&) = delete;
   RemoteRegion& operator=(const RemoteRegion&) = delete;
-  uint64_t serial() const { return serial_; }
   void drop() { withdraw(); }
-
- private:
-  uint64_t serial_;
 };
 
 }  // namespace kvseam

@@ -25,6 +25,7 @@ struct alignas(64) Transfer {
   TransferState state = TransferState::kFree;
   bool cancelAsked = false;
   bool quarantined = false;
+  bool claimed = false;  // its destination, see WriteClaims; owner's thread only
   uint32_t generation = 0;
   uint32_t path = 0;
   uint32_t operation = 0;

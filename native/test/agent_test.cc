@@ -17,12 +17,18 @@ struct Pair {
     source = owner.allocate(16 * kBlock, "pool");
     reader = std::make_unique<Engine>(FakeBackend::api(), "reader", book, 1, options);
     fake = FakeBackend::latest();
-    target = reader->allocate(16 * kBlock, "pool");
+    target = reader->allocate(256 * kBlock, "pool");
     peer = reader->connect(owner);
     request.path = reader->path(0, peer, 0);
     request.operation = KVSEAM_OP_READ;
     request.localList = reader->localList(target, kBlock, {0, 1, 2});
     request.remoteList = reader->remoteList(peer, "pool", kBlock, {0, 1, 2});
+  }
+  /** `request` with a destination that it shares with no other number. */
+  PostRequest into(uint32_t i) {
+    PostRequest own = request;
+    own.localList = reader->localList(target, kBlock, {3 * i, 3 * i + 1, 3 * i + 2});
+    return own;
   }
   Code refusal(const PostRequest& bad) {
     uint64_t transfer = 0;
@@ -187,10 +193,10 @@ TEST(Agent, CloseEndsEverythingInFlightOnceAndWithdrawsItsRegions) {
   Pair pair(options);
   pair.fake->completeAtOnce(false);
   std::vector<uint64_t> transfers;
-  for (int i = 0; i < 40; ++i) transfers.push_back(pair.reader->mustPost(pair.request));
+  for (uint32_t i = 0; i < 40; ++i) transfers.push_back(pair.reader->mustPost(pair.into(i)));
   pair.fake->waitForPost(39);
   pair.fake->refusePosts(UINT64_MAX);
-  for (int i = 0; i < 40; ++i) transfers.push_back(pair.reader->mustPost(pair.request));
+  for (uint32_t i = 40; i < 80; ++i) transfers.push_back(pair.reader->mustPost(pair.into(i)));
   const int64_t from = nowNs();
   EXPECT_TRUE(pair.reader->agent().close(kSecond).ok());
   EXPECT_LT(nowNs() - from, 5 * kSecond);
@@ -223,7 +229,7 @@ TEST(Agent, GivesAllItsMemoryBackWhenItIsGone) {
   {
     Pair pair;
     pair.fake->completeAtOnce(false);
-    for (int i = 0; i < 20; ++i) pair.reader->mustPost(pair.request);
+    for (uint32_t i = 0; i < 20; ++i) pair.reader->mustPost(pair.into(i));
     EXPECT_EQ(FakeBackend::registered(), registered + 2);
   }
   EXPECT_EQ(FakeBackend::registered(), registered);

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -176,6 +177,33 @@ class Engine {
     EXPECT_TRUE(status.ok()) << status.text();
     return transfer;
   }
+  /** The same bytes into a region of their own: what is in flight together must not have one destination. */
+  PostRequest apart(PostRequest request) {
+    EXPECT_EQ(request.operation, KVSEAM_OP_READ);
+    const auto list = *agent_->list(request.localList);
+    std::vector<double> offsets(list->count());
+    std::vector<double> lengths(list->count());
+    uint64_t end = 1;
+    for (uint64_t i = 0; i < list->count(); ++i) {
+      offsets[i] = static_cast<double>(list->offset(i));
+      lengths[i] = static_cast<double>(list->length(i));
+      end = std::max(end, list->offset(i) + list->length(i));
+    }
+    const uint64_t region = allocate(end, "apart-" + std::to_string(++apart_));
+    std::shared_ptr<DescriptorList> copy;
+    const Status made =
+        DescriptorList::fromRuns(*agent_->region(region), offsets.data(), lengths.data(), offsets.size(), &copy);
+    EXPECT_TRUE(made.ok()) << made.text();
+    EXPECT_TRUE(agent_->addList(std::move(copy), &request.localList).ok());
+    return request;
+  }
+  /** Part `i` of `of` of a transfer; the parts have no byte in common. */
+  PostRequest slice(PostRequest request, uint64_t i, uint64_t of) {
+    const uint64_t count = (*agent_->list(request.localList))->count();
+    request.first = count * i / of;
+    request.count = count * (i + 1) / of - request.first;
+    return request;
+  }
   void enter(uint64_t transfer) {
     EXPECT_EQ(endings.count(transfer), 0U) << "a transfer's number came back";
     endings[transfer] = {};
@@ -221,6 +249,7 @@ class Engine {
   std::shared_ptr<PermitBook> book_;
   std::unique_ptr<Agent> agent_;
   std::map<uint32_t, uint64_t> onSlot_;
+  uint32_t apart_ = 0;
 };
 
 /** CPU time of the whole process. */

@@ -65,6 +65,15 @@ class FaultedMock : public testing::Test {
     request.permit = book_->mint(terms, nowNs());
     return decode_.mustPost(request);
   }
+  /** A read whose destination no other transfer has. */
+  uint64_t readBeside(uint32_t rail = 0) {
+    PostRequest request;
+    request.path = paths_[rail];
+    request.operation = KVSEAM_OP_READ;
+    request.localList = local_;
+    request.remoteList = remote_;
+    return decode_.mustPost(decode_.apart(request));
+  }
   const Ending& outcomeOf(uint64_t transfer) {
     EXPECT_TRUE(decode_.settled(transfer));
     return decode_.endings[transfer];
@@ -202,7 +211,7 @@ TEST_F(FaultedMock, AMessageIsDoubledOrLost) {
 
 TEST_F(FaultedMock, APeerThatIsCutOffIsReportedOnceAndCanBeConnectedAgain) {
   FaultPlan& plan = arm("rail0=1*disconnect;rail1=1*delay(10s)");
-  const uint64_t held = post(KVSEAM_OP_READ, kSoon, 1);
+  const uint64_t held = readBeside(1);
   EXPECT_EQ(codeOf(post(KVSEAM_OP_READ)), KVSEAM_PEER_DOWN);
   EXPECT_EQ(codeOf(held), KVSEAM_PEER_DOWN);
   const auto reports = [&] {
@@ -221,8 +230,8 @@ TEST_F(FaultedMock, APeerThatIsCutOffIsReportedOnceAndCanBeConnectedAgain) {
 TEST_F(FaultedMock, PausedTransfersWaitForResumeAndForNobodyElse) {
   FaultPlan& plan = arm("rail0=1*pause");
   const uint64_t paused = post(KVSEAM_OP_READ);
-  EXPECT_EQ(codeOf(post(KVSEAM_OP_READ)), KVSEAM_OK);
-  EXPECT_EQ(codeOf(post(KVSEAM_OP_READ, kSoon, 1)), KVSEAM_OK);
+  EXPECT_EQ(codeOf(readBeside()), KVSEAM_OK);
+  EXPECT_EQ(codeOf(readBeside(1)), KVSEAM_OK);
   EXPECT_EQ(plan.counters(0).paused, 1);
   EXPECT_FALSE(decode_.settled(paused, 20 * kMillisecond));
   EXPECT_TRUE(plan.resume(0));
@@ -233,7 +242,7 @@ TEST_F(FaultedMock, PausedTransfersWaitForResumeAndForNobodyElse) {
 TEST_F(FaultedMock, DisarmingLetsGoWhatIsHeldWithoutANudge) {
   arm("rail0=delay(1m);rail1=pause");
   const uint64_t delayed = post(KVSEAM_OP_READ);
-  const uint64_t paused = post(KVSEAM_OP_READ, kSoon, 1);
+  const uint64_t paused = readBeside(1);
   EXPECT_FALSE(decode_.settled(delayed, 10 * kMillisecond));
   disarm();
   EXPECT_EQ(codeOf(delayed), KVSEAM_OK);
@@ -384,10 +393,18 @@ TEST(FaultsOnARealBackend, AreRefusedUnlessAllowed) {
 TEST_F(FaultedMock, ManyFaultsAtOnceLoseNoTransferAndNoSlot) {
   arm("seed=3;*=20%drop->20%lose->20%late(exp(5ms))->20%dup;*=30%delay(exp(2ms));*.cancel=30%delay(exp(3ms))");
   constexpr uint64_t kTransfers = 400;
+  const uint64_t here = decode_.allocate(kTransfers * kBlock, "wide");
+  prefill_.allocate(kTransfers * kBlock, "wide");
+  decode_.connect(prefill_);
   std::vector<uint64_t> transfers;
-  for (uint64_t i = 0; i < kTransfers; ++i) {
-    const uint32_t operation = i % 2 == 0 ? KVSEAM_OP_READ : KVSEAM_OP_WRITE;
-    transfers.push_back(post(operation, 30 * kMillisecond, static_cast<uint32_t>(i / 2 % 2)));
+  for (uint32_t i = 0; i < kTransfers; ++i) {
+    PostRequest request;
+    request.path = paths_[i / 2 % 2];
+    request.operation = i % 2 == 0 ? KVSEAM_OP_READ : KVSEAM_OP_WRITE;
+    request.localList = decode_.localList(here, kBlock, {i});
+    request.remoteList = decode_.remoteList(peer_, "wide", kBlock, {i});
+    request.deadlineNs = nowNs() + 30 * kMillisecond;
+    transfers.push_back(decode_.mustPost(request));
     if (i % 7 == 0) {
       EXPECT_TRUE(decode_.agent().cancel(transfers.back()).ok());
     }

@@ -21,7 +21,8 @@ class MemoryForTest final : public Memory {
 
  private:
   MemoryForTest(uint64_t bytes, std::vector<uint8_t> held)
-      : Memory(nullptr, {held.empty() ? nullptr : held.data(), bytes, nullptr}, "memory", 1), bytes_(std::move(held)) {}
+      : Memory(nullptr, {held.empty() ? nullptr : held.data(), bytes, nullptr}, "memory", 1, 1),
+        bytes_(std::move(held)) {}
   std::vector<uint8_t> bytes_;
 };
 

@@ -132,7 +132,7 @@ TEST(Mock, PromisesNoOrderAShortTransferOvertakesALongOne) {
   // A modelled rate, so that the long one is sure to be under way when the short one comes.
   Agents agents({rail("slow", 4'000'000, 0)});
   const uint64_t large = agents.a.mustPost(agents.request(KVSEAM_OP_READ, shuffled(kBlocks, 1), shuffled(kBlocks, 2)));
-  const uint64_t small = agents.a.mustPost(agents.request(KVSEAM_OP_READ, {0}, {0}));
+  const uint64_t small = agents.a.mustPost(agents.a.apart(agents.request(KVSEAM_OP_READ, {0}, {0})));
   ASSERT_TRUE(agents.a.quiesced(small));
   EXPECT_EQ(agents.a.endings[large].settled, 0);
   ASSERT_TRUE(agents.a.quiesced(large));
@@ -142,12 +142,12 @@ TEST(Mock, ABusyRailDoesNotStarveAnother) {
   Agents agents;
   std::vector<uint64_t> flood;
   PostRequest whole = agents.request(KVSEAM_OP_READ, shuffled(kBlocks, 1), shuffled(kBlocks, 2), 0);
-  for (int i = 0; i < 400; ++i) flood.push_back(agents.a.mustPost(whole));
-  const uint64_t small = agents.a.mustPost(agents.request(KVSEAM_OP_READ, {0}, {0}, 1));
+  for (int i = 0; i < 128; ++i) flood.push_back(agents.a.mustPost(agents.a.apart(whole)));
+  const uint64_t small = agents.a.mustPost(agents.a.apart(agents.request(KVSEAM_OP_READ, {0}, {0}, 1)));
   ASSERT_TRUE(agents.a.quiesced(flood.back()));
   for (const uint64_t transfer : flood) ASSERT_TRUE(agents.a.quiesced(transfer));
   ASSERT_TRUE(agents.a.quiesced(small));
-  // 400 MiB were queued before it, and it is a single page on a rail of its own. Starved, it would come last.
+  // 128 MiB were queued before it, and it is a single page on a rail of its own. Starved, it would come last.
   int64_t last = 0;
   for (const uint64_t transfer : flood) last = std::max(last, agents.a.endings[transfer].outcome.totalNs);
   EXPECT_LT(agents.a.endings[small].outcome.totalNs, last / 10 * 9);

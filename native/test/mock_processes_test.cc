@@ -140,7 +140,7 @@ TEST(MockTwoProcesses, AFrozenIdlePeerIsDownAndCanBeMetAgainWhenItThaws) {
 TEST(MockTwoProcesses, AFrozenPeersTransfersEndOnceAndTouchNothingAfterwards) {
   Met met({rail("slow", 100'000, 0)});
   std::vector<uint64_t> stuck;
-  for (int i = 0; i < 4; ++i) stuck.push_back(met.agents.a.mustPost(met.read()));
+  for (int i = 0; i < 4; ++i) stuck.push_back(met.agents.a.mustPost(met.agents.a.apart(met.read())));
   PostRequest impatient = met.read();
   impatient.deadlineNs = nowNs() + 200 * kMillisecond;
   const uint64_t early = met.agents.a.mustPost(impatient);
@@ -212,7 +212,7 @@ TEST(MockTwoProcesses, TheBytesOfAnotherProcessArriveAndItsDeathIsNoticed) {
   EXPECT_EQ(std::memcmp(a.data(agents.here), expected.data(), expected.size()), 0);
 
   std::vector<uint64_t> doomed;
-  for (int i = 0; i < 50; ++i) doomed.push_back(a.mustPost(request));
+  for (int i = 0; i < 50; ++i) doomed.push_back(a.mustPost(a.apart(request)));
   const int64_t from = nowNs();
   child.kill();
   for (const uint64_t transfer : doomed) ASSERT_TRUE(a.quiesced(transfer, 20 * kSecond));

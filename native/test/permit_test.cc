@@ -40,6 +40,23 @@ TEST(Permit, CoversItsPathOperationAndBytesAndSurvivesARefusal) {
   EXPECT_EQ(redeem(&book, permit), KVSEAM_OK);
 }
 
+TEST(Permit, IsAsItWasWhenItsRedemptionIsUndone) {
+  PermitBook book(1);
+  PermitTerms terms = kTerms;
+  terms.workload = 77;
+  const uint64_t permit = book.mint(terms, 0);
+  ASSERT_EQ(redeem(&book, permit), KVSEAM_OK);
+  book.undoRedeem(permit);
+  EXPECT_EQ(book.outstanding(), 1U);
+  EXPECT_EQ(book.counters().redeemed, 0U);
+  EXPECT_NE(book.mint(kTerms, 0), permit);
+  EXPECT_EQ(book.redeem(permit, 7, KVSEAM_OP_READ, 4097, 500).code(), KVSEAM_PERMIT_INVALID) << "with its terms";
+  uint32_t workload = 0;
+  EXPECT_TRUE(book.redeem(permit, 7, KVSEAM_OP_READ, 4096, 500, &workload).ok());
+  EXPECT_EQ(workload, 77U);
+  EXPECT_EQ(redeem(&book, permit), KVSEAM_PERMIT_INVALID);
+}
+
 TEST(Permit, EndsWithItsTimeAndIsThenUsedUp) {
   PermitBook book(1);
   EXPECT_EQ(book.redeem(book.mint(kTerms, 0), 7, KVSEAM_OP_READ, 1, 1000).code(), KVSEAM_OK);

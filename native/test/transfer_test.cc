@@ -25,7 +25,7 @@ class Transfers : public ::testing::Test {
     for (uint64_t i = 0; i < 16 * kBlock; ++i) owner_->data(source_)[i] = static_cast<uint8_t>(i * 13 + 1);
     reader_ = std::make_unique<Engine>(FakeBackend::api(), "reader", book_, 1, options);
     fake_ = FakeBackend::latest();
-    target_ = reader_->allocate(16 * kBlock, "pool");
+    target_ = reader_->allocate(256 * kBlock, "pool");
     peer_ = reader_->connect(*owner_);
     request_.path = reader_->path(0, peer_, 0);
     request_.operation = KVSEAM_OP_READ;
@@ -40,8 +40,14 @@ class Transfers : public ::testing::Test {
     reader_.reset();
     owner_.reset();
   }
-  PostRequest withDeadline(int64_t ns) const {
+  /** `request_` with a destination that it shares with no other number. */
+  PostRequest into(uint32_t i) {
     PostRequest request = request_;
+    request.localList = reader_->localList(target_, kBlock, {3 * i + 3, 3 * i + 1, 3 * i + 2});
+    return request;
+  }
+  PostRequest withDeadline(int64_t ns, uint32_t i = 0) {
+    PostRequest request = into(i);
     request.deadlineNs = nowNs() + ns;
     return request;
   }
@@ -80,7 +86,7 @@ TEST_F(Transfers, CompleteInAnyOrder) {
   open();
   fake_->completeAtOnce(false);
   std::vector<uint64_t> transfers;
-  for (int i = 0; i < 50; ++i) transfers.push_back(reader_->mustPost(request_));
+  for (uint32_t i = 0; i < 50; ++i) transfers.push_back(reader_->mustPost(into(i)));
   fake_->waitForPost(49);
   std::vector<FakeBackend::Posted> posted = fake_->posted();
   std::shuffle(posted.begin(), posted.end(), std::mt19937(5));
@@ -205,7 +211,7 @@ TEST_F(Transfers, AQueueThatStaysFullEndsAtTheDeadlineWithoutSpinning) {
   fake_->refusePosts(UINT64_MAX);
   const int64_t cpu = cpuNs();
   std::vector<uint64_t> transfers;
-  for (int i = 0; i < 64; ++i) transfers.push_back(reader_->mustPost(withDeadline(kSecond)));
+  for (uint32_t i = 0; i < 64; ++i) transfers.push_back(reader_->mustPost(withDeadline(kSecond, i)));
   for (const uint64_t transfer : transfers) {
     ASSERT_TRUE(reader_->quiesced(transfer));
     EXPECT_EQ(ending(transfer).outcome.code, KVSEAM_QUEUE_FULL);
@@ -221,12 +227,12 @@ TEST_F(Transfers, AFullPathDoesNotHoldUpAnother) {
   Engine other(FakeBackend::api(), "other", book_, 3);
   other.allocate(16 * kBlock, "pool");
   const uint32_t otherPeer = reader_->connect(other);
-  PostRequest request = request_;
+  PostRequest request = into(20);
   request.path = reader_->path(0, otherPeer, 0);
   request.remoteList = reader_->remoteList(otherPeer, "pool", kBlock, {0, 1, 2});
   fake_->refusePeer(0, true);
   std::vector<uint64_t> stuck;
-  for (int i = 0; i < 10; ++i) stuck.push_back(reader_->mustPost(request_));
+  for (uint32_t i = 0; i < 10; ++i) stuck.push_back(reader_->mustPost(into(i)));
   for (int i = 0; i < 10; ++i) {
     const uint64_t transfer = reader_->mustPost(request);
     ASSERT_TRUE(reader_->quiesced(transfer, 5 * kSecond)) << "held up by the other path";
@@ -248,7 +254,7 @@ TEST_F(Transfers, ALostPeerEndsWhatWaitsForItAndIsReportedOnce) {
   const uint64_t posted = reader_->mustPost(request_);
   fake_->waitForPost(0);
   fake_->refusePosts(UINT64_MAX);
-  const uint64_t waiting = reader_->mustPost(request_);
+  const uint64_t waiting = reader_->mustPost(into(1));
   while (fake_->attempts() < 2) std::this_thread::yield();
   fake_->complete(fake_->posted()[0].token, KVSEAM_PEER_DOWN, KVSEAM_BLAME_peer);
   fake_->loseThePeer(0);
@@ -363,7 +369,7 @@ TEST_F(Transfers, AFloodOfCancelsLosesNoSubmit) {
   for (uint64_t guess = 0; guess < 10'000; ++guess) EXPECT_TRUE(reader_->agent().cancel(guess).ok());
   fake_->completeAtOnce(true);
   std::vector<uint64_t> transfers;
-  for (int i = 0; i < 15; ++i) transfers.push_back(reader_->mustPost(request_));
+  for (uint32_t i = 0; i < 15; ++i) transfers.push_back(reader_->mustPost(into(i + 1)));
   fake_->release();
   for (const uint64_t transfer : transfers) {
     ASSERT_TRUE(reader_->quiesced(transfer, 5 * kSecond)) << "its submit was lost";
@@ -399,7 +405,7 @@ TEST_F(Transfers, AFloodOfConnectsIsBoundedAndLosesNoSubmit) {
   }
   EXPECT_GT(full, 1000);
   std::vector<uint64_t> transfers;
-  for (int i = 0; i < 16; ++i) transfers.push_back(reader_->mustPost(request_));
+  for (uint32_t i = 0; i < 16; ++i) transfers.push_back(reader_->mustPost(into(i)));
   uint64_t refused = 0;
   EXPECT_EQ(reader_->post(request_, &refused).code(), KVSEAM_QUEUE_FULL);
   fake_->release();
@@ -495,11 +501,17 @@ TEST_F(Transfers, ManyThreadsOfPressureLeaveNoSlotBehind) {
   });
   std::mt19937 random(29);
   std::vector<uint64_t> transfers;
+  std::vector<PostRequest> requests;
+  for (uint32_t i = 0; i < 64; ++i) requests.push_back(into(i));
+  std::vector<uint64_t> held(64);  // by destination: the transfer that had it last
   for (int i = 0; i < 1500; ++i) {
+    size_t free = 0;
+    while (free < 63 && held[free] != 0 && ending(held[free]).quiesced == 0) ++free;
     uint64_t transfer = 0;
-    const Status status = reader_->post(withDeadline(kSoon), &transfer);
+    const Status status = reader_->post(requests[free], &transfer);
     if (status.ok()) {
       transfers.push_back(transfer);
+      held[free] = transfer;
       if (random() % 4 == 0) {
         EXPECT_TRUE(reader_->agent().cancel(transfer).ok());
       }

@@ -119,7 +119,7 @@ TEST_P(Ucx, AWithdrawnRegionGoesStaleEvenForOldMetadataAndNobodyCrashes) {
   ASSERT_TRUE(agents.b.agent().exportMetadata(&old).ok());
   // Withdrawn with readers under way: each read ends as a success or as stale, and the owner unmaps when they are done.
   std::vector<uint64_t> reads;
-  for (int i = 0; i < 50; ++i) reads.push_back(agents.a.mustPost(request));
+  for (int i = 0; i < 50; ++i) reads.push_back(agents.a.mustPost(agents.a.apart(request)));
   ASSERT_TRUE(agents.b.agent().closeRegion(agents.there).ok());
   for (const uint64_t transfer : reads) {
     ASSERT_TRUE(agents.a.quiesced(transfer));
@@ -174,8 +174,9 @@ TEST_P(Ucx, AShortTransferOvertakesALongOne) {
   std::vector<uint64_t> large;
   const PostRequest whole =
       agents.request(KVSEAM_OP_READ, shuffledIds(kBytes / 65536, 1), shuffledIds(kBytes / 65536, 2), 0, 65536);
-  for (int i = 0; i < 4; ++i) large.push_back(agents.a.mustPost(whole));
-  const uint64_t small = agents.a.mustPost(agents.request(KVSEAM_OP_READ, {0}, {0}));
+  const uint64_t parts = 4;
+  for (uint64_t i = 0; i < parts; ++i) large.push_back(agents.a.mustPost(agents.a.slice(whole, i, parts)));
+  const uint64_t small = agents.a.mustPost(agents.a.apart(agents.request(KVSEAM_OP_READ, {0}, {0})));
   ASSERT_TRUE(agents.a.quiesced(small));
   EXPECT_EQ(agents.a.endings[small].outcome.code, KVSEAM_OK);
   for (const uint64_t transfer : large) ASSERT_TRUE(agents.a.quiesced(transfer));
@@ -191,8 +192,8 @@ TEST_P(Ucx, CancelQuiescesAndTouchesNothingAfterwards) {
     std::vector<uint64_t> transfers;
     const PostRequest request =
         agents.request(operation, shuffledIds(kBytes / 32768, 1), shuffledIds(kBytes / 32768, 2), 0, 32768);
-    for (int i = 0; i < 8; ++i) transfers.push_back(agents.a.mustPost(request));
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    for (uint64_t i = 0; i < 8; ++i) transfers.push_back(agents.a.mustPost(agents.a.slice(request, i, 8)));
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
     for (const uint64_t transfer : transfers) ASSERT_TRUE(agents.a.agent().cancel(transfer).ok());
     int cancelled = 0;
     for (const uint64_t transfer : transfers) {
@@ -285,8 +286,8 @@ TEST(UcxRails, EachIsAPathOfItsOwnAndABusyOneDoesNotStarveAnother) {
   ASSERT_EQ(agents.a.agent().rails().size(), 3U);
   std::vector<uint64_t> flood;
   const PostRequest whole = agents.request(KVSEAM_OP_READ, shuffledIds(kUcxBlocks, 1), shuffledIds(kUcxBlocks, 2), 0);
-  for (int i = 0; i < 400; ++i) flood.push_back(agents.a.mustPost(whole));
-  const uint64_t small = agents.a.mustPost(agents.request(KVSEAM_OP_READ, {0}, {0}, 1));
+  for (int i = 0; i < 128; ++i) flood.push_back(agents.a.mustPost(agents.a.apart(whole)));
+  const uint64_t small = agents.a.mustPost(agents.a.apart(agents.request(KVSEAM_OP_READ, {0}, {0}, 1)));
   const uint64_t shared = agents.a.mustPost(agents.request(KVSEAM_OP_WRITE, {1}, {1}, 2));
   for (const uint64_t transfer : flood) ASSERT_TRUE(agents.a.quiesced(transfer));
   int64_t last = 0;
@@ -332,7 +333,7 @@ TEST(UcxLife, ClosesInBoundWithTransfersUnderWayAndGivesMemoryBack) {
     UcxAgents agents({ucxRail("r0", device)}, 64 * kUcxMiB);
     constexpr uint32_t kMany = 64 * kUcxMiB / 32768;
     const PostRequest request = agents.request(KVSEAM_OP_READ, shuffledIds(kMany, 1), shuffledIds(kMany, 2), 0, 32768);
-    for (int i = 0; i < 10; ++i) agents.a.mustPost(request);
+    for (uint64_t i = 0; i < 10; ++i) agents.a.mustPost(agents.a.slice(request, i, 10));
     const int64_t from = nowNs();
     ASSERT_TRUE(agents.a.agent().close(2 * kSecond).ok());
     EXPECT_LT(nowNs() - from, 10 * kSecond);

@@ -159,9 +159,9 @@ TEST_P(UcxProcesses, TheBytesArriveAndDeathHurtsOnlyTheDeadAndTheRebornIsAnother
   std::vector<uint64_t> steadyTransfers;
   const PostRequest write = reader.request(peer, KVSEAM_OP_WRITE);
   const PostRequest onward = reader.request(unharmed, KVSEAM_OP_WRITE);
-  for (int i = 0; i < 40; ++i) {
-    doomedTransfers.push_back(reader.engine.mustPost(i % 2 == 0 ? read : write));
-    if (i % 4 == 0) steadyTransfers.push_back(reader.engine.mustPost(onward));
+  for (uint64_t i = 0; i < 40; ++i) {
+    doomedTransfers.push_back(reader.engine.mustPost(reader.engine.slice(i % 2 == 0 ? read : write, i / 2, 20)));
+    if (i % 4 == 0) steadyTransfers.push_back(reader.engine.mustPost(reader.engine.slice(onward, i / 4, 10)));
   }
   const int64_t from = nowNs();
   doomed.kill();
@@ -208,7 +208,7 @@ TEST_P(UcxProcesses, AFrozenPeerIsNoticedAndCanBeMetAgainWhenItThaws) {
   child.signal(SIGSTOP);
   const int64_t from = nowNs();
   std::vector<uint64_t> stuck;
-  for (int i = 0; i < 4; ++i) stuck.push_back(reader.engine.mustPost(write));
+  for (uint64_t i = 0; i < 4; ++i) stuck.push_back(reader.engine.mustPost(reader.engine.slice(write, i, 4)));
   ASSERT_TRUE(reader.gone(peer));
   // 1.75 s of silence and one ping; the rest is patience with a loaded machine.
   EXPECT_LT(nowNs() - from, 6 * kSecond);
@@ -260,9 +260,10 @@ TEST(UcxProcessesMixed, DeathIsBlamedOnThePeerOnEveryRail) {
   Reader reader("tcp/lo+shm");
   const uint32_t peer = reader.meet(child);
   std::vector<uint64_t> transfers;
-  for (int i = 0; i < 20; ++i)
-    transfers.push_back(
-        reader.engine.mustPost(reader.request(peer, KVSEAM_OP_WRITE, kChildBlocks, static_cast<uint32_t>(i % 2))));
+  for (uint32_t i = 0; i < 20; ++i) {
+    const PostRequest whole = reader.request(peer, KVSEAM_OP_WRITE, kChildBlocks, i % 2);
+    transfers.push_back(reader.engine.mustPost(reader.engine.slice(whole, i, 20)));
+  }
   child.kill();
   ASSERT_TRUE(reader.gone(peer));
   for (const uint64_t transfer : transfers) {

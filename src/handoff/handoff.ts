@@ -19,6 +19,10 @@ import { compareDigest, sourceDigest } from './verification.js'
 
 export interface MoveRequest {
   readonly from: Descriptors
+  /**
+   * No byte twice, and none that a transfer of the same agent may still write: until that has quiesced, whatever it
+   * settled with, these bytes are refused with KVSEAM_REGION_BUSY. Sources may be shared.
+   */
   readonly to: Descriptors
   /** From now; the seam's default unless told. */
   readonly deadlineMs?: number
@@ -116,7 +120,11 @@ export async function move(
   return new Arrival(decision, journey, leg, NONE)
 }
 
-/** Decides and moves. @throws KVSEAM_NOT_ADMISSIBLE with the decision record when the policy says no */
+/**
+ * Decides and moves.
+ * @throws KVSEAM_NOT_ADMISSIBLE with the decision record when the policy says no; KVSEAM_REGION_BUSY when another transfer
+ * may still write the destination
+ */
 export async function handoff(
   orchestrator: Orchestrator,
   request: HandoffRequest,

@@ -240,11 +240,12 @@ export class Agent {
     operation: number,
     local: number,
     remote: number,
+    first: number,
     count: number,
     timeoutNs: number,
   ): Transfer {
     return this.#completions.track(
-      this.native.post(this.handle, permit, path, operation, local, remote, 0, count, timeoutNs),
+      this.native.post(this.handle, permit, path, operation, local, remote, first, count, timeoutNs),
     )
   }
 

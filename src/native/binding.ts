@@ -137,6 +137,10 @@ export interface AgentCounters {
   memoryShortages: number
   droppedNotifications: number
   inFlight: number
+  /** Transfers whose destination no other may write: those that have not quiesced. */
+  writeClaims: number
+  /** Posts refused because their destination overlaps one of those, or itself. */
+  overlapsRefused: number
   regions: number
   descriptorLists: number
   /** Operations of probes; `posted` counts those of transfers alone. */

@@ -38,7 +38,8 @@ async function hang({ seam, agents, kv, slots }: Scene, count = 8): Promise<{ mo
   for (let i = 0; i < count; i++) {
     const decision = seam.policy.decide({ workload: 'batch', bytes: kv.bytes, from: 'a', to: ['b'] })
     if (decision.outcome !== 'admitted') throw new Error('not admitted')
-    moves.push(seam.transfer(decision, { from: kv.blocks(BLOCK), to: slots.blocks(BLOCK), verify: 'off' }))
+    const to = i === 0 ? slots : agents[1].allocate(kv.bytes, { name: `more-${i}` })
+    moves.push(seam.transfer(decision, { from: kv.blocks(BLOCK), to: to.blocks(BLOCK), verify: 'off' }))
   }
   while (agents[1].counters.posted < count) await sleep(1)
   return { moves }

@@ -127,6 +127,7 @@ describe('completions', () => {
                 if (!SeamError.is(error, 'KVSEAM_CANCELLED')) throw error
               })
               transfer.cancel() // I8: after it settled this is nothing
+              await transfer.quiesced // before that its block is nobody else's
             }),
           )
         },

@@ -24,7 +24,8 @@ export async function puller(bytesPerSecond = 0): Promise<Puller> {
   onTestFinished(() => seam.close())
   const rails = [0, 1].map((n) => ({ name: `rail${n}`, bytesPerSecond }))
   const agent = await seam.agent('decode-0', { rails })
-  const target = agent.allocate(BYTES, { name: 'kv' })
+  const target = agent.allocate(8 * BYTES, { name: 'kv' })
+  let pulls = 0
   const ledger = new SettleLedger()
   return {
     seam,
@@ -37,7 +38,7 @@ export async function puller(bytesPerSecond = 0): Promise<Puller> {
         permit: permitNumber(decision.permit),
         path: decision.path.nativeIndex,
         operation: decision.path.operation,
-        local: target.range(0, BYTES),
+        local: target.range((pulls++ % 8) * BYTES, BYTES),
         remote: peer.region('kv').range(0, BYTES),
         timeoutMs,
       })

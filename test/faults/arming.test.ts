@@ -206,15 +206,15 @@ describe('pause', () => {
     warnings()
     const two = await twoAgents()
     using armed = two.seam.faults.arm('rail1.read=off;rail0.read=1*pause')
-    const transfer = post(two)
+    const transfer = post(two, { blocks: [0] })
     await armed.whenPaused(2)
     expect(armed.report().rules[1]).toMatchObject({ paused: 1, fired: 1 })
     expect(two.target.view()[0]).toBe(0)
-    await post(two).settled // the second is not paused
-    two.target.view().fill(0)
+    await post(two, { blocks: [1] }).settled // the second is not paused
+    expect(two.target.view()[BLOCK]).not.toBe(0)
     armed.resume(2)
     await transfer.settled
-    expect(two.target.view()).toEqual(two.source.view())
+    expect(two.target.read(0, 2 * BLOCK)).toEqual(two.source.read(0, 2 * BLOCK))
     expect(armed.report().rules[1]).toMatchObject({ paused: 0 })
     expect(() => armed.resume(3)).toThrow(expect.objectContaining({ code: 'KVSEAM_INVALID_ARGUMENT' }))
   })

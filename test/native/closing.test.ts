@@ -26,8 +26,8 @@ describe('close()', () => {
   it('settles what is in flight as closed, once, within a bound, and may be called again', async () => {
     const { seam, kv, slots } = await openPair({ sessionsPerPath: 1000 })
     seam.faults.arm('*.read=pause')
-    const transfers = Array.from({ length: 200 }, () =>
-      post(admit(seam, { bytes: 64 }), kv.range(0, 64), slots.range(0, 64)),
+    const transfers = Array.from({ length: 200 }, (_, i) =>
+      post(admit(seam, { bytes: 64 }), kv.range(0, 64), slots.range(i * 64, 64)),
     )
     const outcomes = transfers.map(async (transfer) => (await refusalOf(async () => await transfer.settled)).code)
     const startedMs = performance.now()

@@ -15,7 +15,9 @@ describe('a full queue', () => {
     const faults = seam.faults.arm('*.read=pause')
     const from = kv.range(0, 64)
     const to = slots.range(0, 64)
-    const transfers = Array.from({ length: 4 }, () => post(admit(seam, { bytes: 64 }), from, to))
+    const transfers = Array.from({ length: 4 }, (_, i) =>
+      post(admit(seam, { bytes: 64 }), from, slots.range(i * 64, 64)),
+    )
     const decision = admit(seam, { bytes: 64 })
     const redeemed = seam.policy.counters.permits.redeemed
     const startedMs = performance.now()

@@ -268,9 +268,9 @@ describe('completions', () => {
   it('of a burst share wake-ups, and each still settles its own promise', async () => {
     const { seam, decode, kv, slots } = await openPair({ sessionsPerPath: 100_000 })
     const from = kv.range(0, 64)
-    const to = slots.range(0, 64)
+    const to = Array.from({ length: 2000 }, (_, i) => slots.range(i * 64, 64))
     const before = decode.counters.wakes
-    const transfers = Array.from({ length: 2000 }, () => post(admit(seam, { bytes: 64 }), from, to))
+    const transfers = to.map((blocks) => post(admit(seam, { bytes: 64 }), from, blocks))
     // Submitted within one turn of the event loop: what has completed by now waits for one and the same wake-up.
     spinUntil(() => decode.counters.quiesced === 2000)
     expect(decode.counters.wakes - before).toBeLessThanOrEqual(1)

@@ -32,9 +32,9 @@ async function firings(seed: number, plan: readonly Step[], window: number): Pro
   const seam = await openSeam({ profile: 'reference', sessionsPerPath: 10_000 })
   try {
     const agents = [await seam.agent('prefill-0'), await seam.agent('decode-0')] as const
-    const regions = agents.map((agent) => agent.allocate(4 * BLOCK, { name: 'kv' }))
+    const regions = agents.map((agent) => agent.allocate(4 * plan.length * BLOCK, { name: 'kv' }))
     using armed = seam.faults.arm(`seed=${seed};${RULES}`)
-    const run = async ({ rail, back, blocks }: Step): Promise<void> => {
+    const run = async ({ rail, back, blocks }: Step, place: number): Promise<void> => {
       const [from, to] = back ? [1, 0] : [0, 1]
       const path = seam.paths.get(`${agents[from]!.name}/rail${rail}>${agents[to]!.name}/rail${rail}`)!
       const decision = seam.policy.decide({
@@ -45,7 +45,7 @@ async function firings(seed: number, plan: readonly Step[], window: number): Pro
         exclude: [`${path.from}/rail${1 - rail}>${path.to}/rail${1 - rail}`],
       })
       if (decision.outcome !== 'admitted') throw new Error(decision.record.reason)
-      const ids = Array.from({ length: blocks }, (_, i) => i)
+      const ids = Array.from({ length: blocks }, (_, i) => 4 * place + i)
       const transfer = path.agent.post({
         permit: permitNumber(decision.permit),
         path: path.nativeIndex,
@@ -57,7 +57,9 @@ async function firings(seed: number, plan: readonly Step[], window: number): Pro
       await transfer.settled.catch(() => {})
       seam.policy.release(decision.lease)
     }
-    for (let i = 0; i < plan.length; i += window) await Promise.all(plan.slice(i, i + window).map(run))
+    for (let i = 0; i < plan.length; i += window) {
+      await Promise.all(plan.slice(i, i + window).map((step, j) => run(step, i + j)))
+    }
     const byPath = new Map<string, string[]>()
     for (const { path, op, rule, step, seq, action, value } of armed.firings) {
       const key = `${path} ${op}`

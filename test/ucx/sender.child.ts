@@ -17,19 +17,27 @@ process.on('disconnect', () => process.exit(0))
 process.once('message', async (metadata) => {
   const peer = await seam.connect(agent, Buffer.from(String(metadata), 'base64'))
   const blocks = 4
-  const ids = Array.from({ length: blocks }, (_, i) => i)
+  // Rails that push at the same time must not write the same blocks.
+  const idsOf = (lane: number): number[] => Array.from({ length: blocks }, (_, i) => blocks * lane + i)
   agent.onPeerDown = () => process.send?.({ peerDown: true })
-  const push = async (path: string, workload: string): Promise<void> => {
+  const push = async (path: string, workload: string, lane: number): Promise<void> => {
     const exclude = [...seam.paths].map((one) => one.id).filter((id) => !id.includes(path))
+    const ids = idsOf(lane)
     const from = pool.blocks(Number(block), ids)
     const to = peer.region('pool').blocks(Number(block), ids)
+    let quiet = (): void => {}
+    const quiesced = new Promise<void>((resolve) => {
+      quiet = resolve
+    })
     try {
-      const done = await seam.handoff({ from, to, workload, deadlineMs: 10_000, verify: 'off', exclude })
+      const request = { from, to, workload, deadlineMs: 10_000, verify: 'off', exclude, onQuiesced: quiet } as const
+      const done = await seam.handoff(request)
       process.send?.({ done: workload, path: done.path.id, ms: done.ms })
     } catch (error) {
       if (SeamError.is(error)) process.send?.({ failed: workload, code: error.code, blame: error.blame, asked: path })
       else throw error
     } finally {
+      await quiesced
       from.release()
       to.release()
     }
@@ -37,8 +45,8 @@ process.once('message', async (metadata) => {
   process.send?.({ met: true })
   for (;;) {
     // Batch work keeps going to each rail; interactive work goes where the policy lets it.
-    await Promise.all([push('/rail0', 'batch'), push('/rail1', 'batch')])
-    await push('/', 'interactive')
+    await Promise.all([push('/rail0', 'batch', 0), push('/rail1', 'batch', 1)])
+    await push('/', 'interactive', 2)
     await new Promise((resolve) => setTimeout(resolve, Number(pauseMs)))
   }
 })
