@@ -173,9 +173,9 @@ export class PathMachine {
         break
       case 'unknown':
       case 'healthy':
-        if (!cleared) break
+        if (!cleared || path.windowErrors().failed > 0) break
         path.probesSee = false
-        path.forgetPace()
+        path.forgetWindow()
         break
       default:
         break

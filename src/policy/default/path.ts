@@ -155,17 +155,17 @@ export class PathRecord {
     return this.#added
   }
 
-  /** It is as fast as it should be, whatever the newest transfers say. */
-  forgetPace(): void {
-    this.#newest?.clear()
-    this.#added?.clear()
-    this.dirty = true
+  /** Predictions hold that it adds a delay to every transfer. */
+  get delayed(): boolean {
+    return this.#added !== null && this.#added.delayUs > 0
   }
 
   /** Evidence of before does not count against what comes after. */
   forgetWindow(): void {
     this.#window?.clear()
-    this.forgetPace()
+    this.#newest?.clear()
+    this.#added?.clear()
+    this.dirty = true
     this.level = 0
     this.upTicks = 0
     this.downTicks = 0

@@ -3,8 +3,8 @@
 //   a transfer hangs   at once, small
 //   candidate     at once, one after the other (every second one large)
 //   quarantined   after the hold, one after the other, small and large in turn
-//   degraded      without a sample for half a second, small and large in turn: nobody takes it, so nothing else can prove it;
-//                 likewise for probeIdleMs while probes see nothing wrong
+//   degraded, or believed to add a delay: without a sample for half a second, small and large in turn, since nobody takes it and
+//                 nothing else can prove it; for probeIdleMs while probes see nothing wrong
 //   other states  without a sample for probeIdleMs; every fourth one large
 
 import type { ProbeDue } from '../policy.js'
@@ -50,13 +50,13 @@ export class ProbeSchedule {
         const lastUs = Math.max(path.lastSampleUs, path.probedUs)
         const degraded = path.state === 'degraded_usable' || path.state === 'degraded_restricted'
         // One soon, and more only if probes see what is wrong: those that see nothing must not clear it the sooner.
-        const soon = degraded && (path.probesSee || path.cleanProbes === 0)
+        const soon = (degraded || path.delayed) && (path.probesSee || path.cleanProbes === 0)
         const idleUs = settings.probeIdleMs * 1000
         if (lastUs >= 0 && nowUs - lastUs < (soon ? Math.min(DEGRADED_PAUSE_US, idleUs) : idleUs)) return null
         // What is in flight will be evidence soon enough.
         if (path.load.inFlight > 0 && lastUs >= 0) return null
         const reason = path.state === 'restored' ? 'canary' : path.state === 'unknown' ? 'unknown' : 'idle'
-        return probe(path, degraded ? large : path.probesSent % 4 === 3, reason, rules)
+        return probe(path, degraded || path.delayed ? large : path.probesSent % 4 === 3, reason, rules)
       }
     }
   }
