@@ -62,12 +62,25 @@ class alignas(64) DescriptorList {
   template <typename F>
   uint64_t forEachRun(uint64_t first, uint64_t count, F&& visit) const {
     const uint64_t end = first + count;
+    if (owner_.empty() && uniformBytes_ != 0) {  // the usual list, in a loop that keeps everything in registers
+      const Memory& place = *memories_.front();
+      const uint64_t* const offsets = offsets_.data();
+      const uint64_t bytes = uniformBytes_;
+      for (uint64_t i = first; i < end;) {
+        const uint64_t start = i;
+        const uint64_t from = offsets[i];
+        uint64_t to = from + bytes;
+        for (++i; i < end && offsets[i] == to; ++i) to += bytes;
+        if (!visit(place, from, to - from)) return start;
+      }
+      return end;
+    }
     for (uint64_t i = first; i < end;) {
       const uint64_t start = i;
       const Memory* const place = memory(i).get();
       const uint64_t from = offset(i);
       uint64_t to = from + length(i);
-      while (++i < end && offset(i) == to && memory(i).get() == place) to += length(i);
+      for (++i; i < end && offset(i) == to && memory(i).get() == place; ++i) to += length(i);
       if (to != from && !visit(*place, from, to - from)) return start;
     }
     return end;

@@ -14,10 +14,12 @@ namespace kvseam {
 namespace {
 
 constexpr uint64_t kWordBits = 64;
-// Marks of a region take at most a 4,096th of its bytes, between 16 KiB and 32 MiB.
-constexpr uint64_t kBytesAMark = 512;
-constexpr uint64_t kFewestMarks = uint64_t{1} << 17;
-constexpr uint64_t kMostMarks = uint64_t{1} << 28;
+constexpr uint32_t kCoarsest = 62;  // of a list of nothing
+// Marks of a region take at most a 512th of its bytes, between 128 KiB and 128 MiB: as much only once a list is aligned
+// to no more than 64 bytes, and then the pages that were touched.
+constexpr uint64_t kBytesAMark = 64;
+constexpr uint64_t kFewestMarks = uint64_t{1} << 20;
+constexpr uint64_t kMostMarks = uint64_t{1} << 30;
 
 uint32_t finestShiftFor(uint64_t regionBytes) {
   const uint64_t marks = std::clamp(regionBytes / kBytesAMark, kFewestMarks, kMostMarks);
@@ -63,8 +65,10 @@ Status WriteClaims::claim(const DescriptorList& list, uint64_t first, uint64_t c
       return {};
     }
   }
+  const auto alignment = static_cast<uint32_t>(std::countr_zero(list.alignment()));
   for (const auto& memory : list.memories()) {
-    if (!memory->claims().prepare(list.alignment())) return noMemory();
+    WriteClaims& claims = memory->claims();
+    if (!claims.readyFor(alignment) && !claims.prepare(alignment)) return noMemory();
   }
   uint64_t failedAt = 0;
   const Marking marking = mark(part, &failedAt);
@@ -86,6 +90,40 @@ void WriteClaims::release(const DescriptorList& list, uint64_t first, uint64_t c
     unmark({&list, first, count});
   }
   for (const auto& memory : list.memories()) --memory->claims().transfers_;
+}
+
+inline WriteClaims::Marking WriteClaims::take(uint64_t begin, uint64_t end) {
+  if (odd(begin, end) || anyOdd()) return takeOdd(begin, end);
+  uint64_t* const words = words_.get();
+  const uint64_t first = begin >> shift_;
+  const uint64_t count = (end - begin) >> shift_;
+  const uint64_t from = first % kWordBits;
+  if (from + count <= kWordBits) {
+    uint64_t& word = words[first / kWordBits];
+    const uint64_t mask = maskOf(from, count);
+    if ((word & mask) != 0) return Marking::kTaken;
+    word |= mask;
+    return Marking::kDone;
+  }
+  return takeWords(first, first + count);
+}
+
+inline void WriteClaims::giveUp(uint64_t begin, uint64_t end) {
+  if (odd(begin, end)) {
+    oddRuns_->ends.erase(begin);
+    return;
+  }
+  const uint64_t first = begin >> shift_;
+  const uint64_t count = (end - begin) >> shift_;
+  const uint64_t from = first % kWordBits;
+  if (from + count <= kWordBits) {
+    words_.get()[first / kWordBits] &= ~maskOf(from, count);
+    return;
+  }
+  eachWord(begin >> shift_, end >> shift_, [&](uint64_t word, uint64_t mask) {
+    words_.get()[word] &= ~mask;
+    return true;
+  });
 }
 
 /** @param failedAt first descriptor of the run that could not be taken; those before it are taken */
@@ -130,9 +168,9 @@ Status WriteClaims::refusal(const Part& part, uint64_t failedAt) {
                            "give every descriptor bytes of its own");
 }
 
-bool WriteClaims::prepare(uint64_t alignment) {
+bool WriteClaims::prepare(uint32_t alignment) {
   if (lone_.list != nullptr) {
-    if (!refine(lone_.list->alignment())) return false;
+    if (!refine(static_cast<uint32_t>(std::countr_zero(lone_.list->alignment())))) return false;
     uint64_t failedAt = 0;
     if (mark(lone_, &failedAt) != Marking::kDone) {
       unmark({lone_.list, lone_.first, failedAt - lone_.first});
@@ -144,13 +182,13 @@ bool WriteClaims::prepare(uint64_t alignment) {
 }
 
 /** Happens a few times in the life of a region: its granule then suits all lists that come. */
-bool WriteClaims::refine(uint64_t alignment) {
-  const auto wanted = std::max(finestShift_, static_cast<uint32_t>(std::countr_zero(alignment)));
+bool WriteClaims::refine(uint32_t alignment) {
+  const uint32_t wanted = std::clamp(alignment, finestShift_, kCoarsest);
   if (words_ != nullptr && shift_ <= wanted) return true;
-  // Zero bytes from the kernel are free until they are touched.
-  const uint64_t granules = (regionBytes_ >> std::min(wanted, uint32_t{63})) + 1;
-  std::unique_ptr<uint64_t, Freed> finer(
-      static_cast<uint64_t*>(std::calloc(granules / kWordBits + 1, sizeof(uint64_t))));
+  const uint64_t granules = (regionBytes_ >> wanted) + 1;
+  // Only calloc gives large zeroed memory that costs nothing until it is touched.
+  void* const zeroed = std::calloc(granules / kWordBits + 1, sizeof(uint64_t));  // NOLINT(cppcoreguidelines-no-malloc)
+  std::unique_ptr<uint64_t, Freed> finer(static_cast<uint64_t*>(zeroed));
   if (finer == nullptr) return false;
   if (words_ != nullptr && transfers_ != 0) {
     const uint32_t steps = shift_ - wanted;
@@ -165,18 +203,15 @@ bool WriteClaims::refine(uint64_t alignment) {
     }
   }
   words_ = std::move(finer);
-  shift_ = std::min(wanted, uint32_t{63});
+  shift_ = wanted;
   return true;
 }
 
-WriteClaims::Marking WriteClaims::take(uint64_t begin, uint64_t end) {
-  if (odd(begin, end) || anyOdd()) return takeOdd(begin, end);
+WriteClaims::Marking WriteClaims::takeWords(uint64_t first, uint64_t end) {
   uint64_t* const words = words_.get();
-  const uint64_t first = begin >> shift_;
-  const uint64_t last = end >> shift_;
-  if (!eachWord(first, last, [&](uint64_t word, uint64_t mask) { return (words[word] & mask) == 0; }))
+  if (!eachWord(first, end, [&](uint64_t word, uint64_t mask) { return (words[word] & mask) == 0; }))
     return Marking::kTaken;
-  eachWord(first, last, [&](uint64_t word, uint64_t mask) {
+  eachWord(first, end, [&](uint64_t word, uint64_t mask) {
     words[word] |= mask;
     return true;
   });
@@ -199,17 +234,6 @@ WriteClaims::Marking WriteClaims::takeOdd(uint64_t begin, uint64_t end) {
     return Marking::kNoMemory;
   }
   return Marking::kDone;
-}
-
-void WriteClaims::giveUp(uint64_t begin, uint64_t end) {
-  if (odd(begin, end)) {
-    oddRuns_->ends.erase(begin);
-    return;
-  }
-  eachWord(begin >> shift_, end >> shift_, [&](uint64_t word, uint64_t mask) {
-    words_.get()[word] &= ~mask;
-    return true;
-  });
 }
 
 /** A marked granule is claimed whole, so one that [begin, end) touches is an overlap. */

@@ -56,10 +56,15 @@ class WriteClaims {
   static Marking mark(const Part& part, uint64_t* failedAt);
   static void unmark(const Part& part);
   static Status refusal(const Part& part, uint64_t failedAt);
-  /** Room for marks of lists with this alignment, and a lone transfer marked. */
-  bool prepare(uint64_t alignment);
-  bool refine(uint64_t alignment);
+  // Alignments are shifts here.
+  bool readyFor(uint32_t alignment) const {
+    return lone_.list == nullptr && words_ != nullptr && (shift_ <= alignment || shift_ == finestShift_);
+  }
+  /** Makes room for marks of lists with this alignment, and marks a lone transfer. */
+  bool prepare(uint32_t alignment);
+  bool refine(uint32_t alignment);
   Marking take(uint64_t begin, uint64_t end);
+  Marking takeWords(uint64_t first, uint64_t end);
   Marking takeOdd(uint64_t begin, uint64_t end);
   void giveUp(uint64_t begin, uint64_t end);
   bool anyOdd() const { return oddRuns_ != nullptr && !oddRuns_->ends.empty(); }
@@ -68,7 +73,7 @@ class WriteClaims {
   std::optional<uint64_t> firstMarkedGranule(uint64_t first, uint64_t end) const;
 
   struct Freed {
-    void operator()(uint64_t* words) const { std::free(words); }
+    void operator()(uint64_t* words) const { std::free(words); }  // NOLINT(cppcoreguidelines-no-malloc): of calloc
   };
 
   const uint64_t regionBytes_;

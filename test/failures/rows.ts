@@ -76,7 +76,7 @@ export const FAILURE_ROWS: readonly FailureRow[] = [
       'ClaimsOfAnAgent.HoldADestinationFromSubmitUntilQuiescedInBothDirections',
       'ClaimsOfAnAgent.ATransferThatTimedOutHoldsItsDestinationUntilItsLateCompletion',
       'ClaimsOfAnAgent.ALostPeerGivesThemBackAndAReconnectStillMeetsLateWrites',
-      'Seeds/ClaimsAgainstTheModel.AreRefusedExactlyWhenAByteIsTaken',
+      'ClaimsAgainstTheModel.AreRefusedExactlyWhenAByteIsTaken',
     ],
     open: `an agent sees its own transfers; that two agents write the same bytes of a third, or one reads into what another writes, ${TICKETS}`,
   },
