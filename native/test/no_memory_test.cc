@@ -316,10 +316,12 @@ TEST_P(ProgressWithoutMemory, EveryTransferEndsOnceAndTheNextIsServed) {
         ASSERT_TRUE(pair.reader.agent().armFaults(plan, false).ok());
       }
       std::vector<uint64_t> transfers;
+      std::vector<PostRequest> requests(6);
+      for (PostRequest& each : requests) each = pair.reader.apart(pair.read());
       {
         const ShortageElsewhere none(nth, shortage);
-        for (int i = 0; i < 6; ++i) {
-          PostRequest posted = pair.read();
+        for (size_t i = 0; i < requests.size(); ++i) {
+          PostRequest posted = requests[i];
           posted.deadlineNs = nowNs() + 300 * kMillisecond;
           if (i % 2 == 0) posted.notify = std::string(200, 'n');
           transfers.push_back(pair.reader.mustPost(posted));
