@@ -46,6 +46,7 @@
       "native/backends/ucx/ucx_memory.cc",
       "native/backends/ucx/ucx_rail.cc",
       "native/backends/ucx/ucx_status.cc",
+      "native/backends/ucx/ucx_turns.cc",
       "native/backends/ucx/ucx_ways.cc",
       "native/backends/mock/mock_memory.cc",
       "native/core/digest.cc",
