@@ -1,5 +1,6 @@
 // UCX between network namespaces: a limited rail turns gray, a cut one fails alone and comes back, loss is only slow.
 
+import type { ChildProcess } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { lossHere, Networks, networksHere } from './networks.js'
@@ -22,14 +23,20 @@ interface Report {
   peerDown?: boolean
 }
 
+/** What a process says first; one that ends before says nothing any more. */
+async function firstWord(child: ChildProcess): Promise<unknown> {
+  return await new Promise((resolve, reject) => {
+    child.once('message', resolve)
+    child.once('exit', (code) => reject(new Error(`it ended with ${code} before it said anything`)))
+  })
+}
+
 async function pair(networks: Networks, script: string) {
   const peer = networks.node('b', PEER, 'there', 'tcp/b0,tcp/b1', String(1 << 20))
-  const metadata = await new Promise<string>((resolve) =>
-    peer.once('message', (said) => resolve((said as { metadata: string }).metadata)),
-  )
+  const { metadata } = (await firstWord(peer)) as { metadata: string }
   const sender = networks.node('a', script)
   const reports: Report[] = []
-  await new Promise((resolve) => sender.once('message', resolve))
+  await firstWord(sender)
   sender.on('message', (report) => reports.push(report as Report))
   sender.send(metadata)
   const seen = async (

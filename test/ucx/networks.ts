@@ -7,6 +7,8 @@ import { onTestFinished } from 'vitest'
 const ends = ['a', 'b'] as const
 type End = (typeof ends)[number]
 
+const CARRIER_MS = 10_000
+
 function run(command: string, ...args: string[]): void {
   execFileSync(command, args, { stdio: ['ignore', 'ignore', 'pipe'] })
 }
@@ -43,6 +45,18 @@ export class Networks {
         run('ip', '-n', this.namespace(end), 'addr', 'add', `10.77.${rail}.${i + 1}/24`, 'dev', `${end}${rail}`)
         run('ip', '-n', this.namespace(end), 'link', 'set', `${end}${rail}`, 'up')
       }
+    }
+    for (const end of ends) for (const rail of [0, 1]) this.#awaitCarrier(end, rail)
+  }
+
+  /** The kernel says that a link runs up to a second after it does, and UCX takes no device that does not. */
+  #awaitCarrier(end: End, rail: number): void {
+    const untilMs = performance.now() + CARRIER_MS
+    for (;;) {
+      const shown = execFileSync('ip', ['-n', this.namespace(end), '-j', 'link', 'show', 'dev', `${end}${rail}`])
+      if ((JSON.parse(shown.toString()) as { operstate?: string }[])[0]?.operstate === 'UP') return
+      if (performance.now() > untilMs) throw new Error(`${end}${rail} has no carrier after ${CARRIER_MS} ms`)
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20)
     }
   }
 
