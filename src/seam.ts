@@ -203,7 +203,8 @@ export class Seam {
       clockUs: options.clockUs ?? (() => Math.floor(performance.now() * 1000)),
       stream: recordStream(this.#log, {
         epoch: randomBytes(6).toString('hex'),
-        label: () => this.backend.label ?? 'mock',
+        // Asked for every transfer, so not by way of `backend`, which also reports what was loaded.
+        label: () => this.#label ?? 'mock',
         faulted: () => this.faults.armed,
       }),
       releases: new FaultedReleases(this.faults),
@@ -211,6 +212,10 @@ export class Seam {
       permitTtlMs,
       probes,
     })
+  }
+
+  get #label(): string | null {
+    return this.#agents.values().next().value?.info.label ?? null
   }
 
   get backend(): BackendInfo {
