@@ -387,7 +387,7 @@ TEST(UcxLife, WhoServesReadsIsToldThatSomethingMoved) {
   request.remoteList = a.remoteList(peer, "pool", kUcxBlock, {0});
   const uint32_t before = movedWords;
   for (uint32_t i = 0; i < kReads; ++i) ASSERT_TRUE(a.quiesced(a.mustPost(request)));
-  // Not one for each: what arrives while the thread is about to sleep may be counted with the next.
+  // A crowded machine has shown fewer than one a read; without the word there would be none.
   EXPECT_GE(movedWords - before, kReads / 2);
 }
 
