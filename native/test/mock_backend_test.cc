@@ -14,8 +14,8 @@ class MockBytes : public ::testing::TestWithParam<uint32_t> {};
 TEST_P(MockBytes, ArriveWhereTheyShouldAndNowhereElse) {
   const bool reading = GetParam() == KVSEAM_OP_READ;
   Agents agents;
-  std::vector<uint32_t> local = shuffled(kBlocks, 3);
-  std::vector<uint32_t> remote = shuffled(kBlocks, 4);
+  std::vector<uint32_t> local = shuffledIds(kBlocks, 3);
+  std::vector<uint32_t> remote = shuffledIds(kBlocks, 4);
   local.resize(100);
   remote.resize(100);
   uint8_t* const from = reading ? agents.b.data(agents.there) : agents.a.data(agents.here);
@@ -107,8 +107,8 @@ TEST(Mock, KeysAreNeverUsedTwice) {
 TEST(Mock, ANotificationComesAfterTheBytesAreVisible) {
   Agents agents;
   for (uint32_t round = 0; round < 50; ++round) {
-    fill(agents.a.data(agents.here), kBlocks * kBlock, 100 + round);
-    PostRequest request = agents.request(KVSEAM_OP_WRITE, shuffled(kBlocks, round), shuffled(kBlocks, round + 1));
+    fillWithNoise(agents.a.data(agents.here), kBlocks * kBlock, 100 + round);
+    PostRequest request = agents.request(KVSEAM_OP_WRITE, shuffledIds(kBlocks, round), shuffledIds(kBlocks, round + 1));
     request.notify = "done " + std::to_string(round);
     const uint64_t transfer = agents.a.mustPost(request);
     ASSERT_TRUE(agents.b.until([&] { return agents.b.events.size() == round + 1; }));
@@ -118,7 +118,7 @@ TEST(Mock, ANotificationComesAfterTheBytesAreVisible) {
     uint32_t arrived = 0;
     ASSERT_TRUE(digestOf(**agents.a.agent().list(request.localList), 0, kBlocks, &sent).ok());
     std::shared_ptr<DescriptorList> list;
-    const std::vector<uint32_t> ids = shuffled(kBlocks, round + 1);
+    const std::vector<uint32_t> ids = shuffledIds(kBlocks, round + 1);
     ASSERT_TRUE(DescriptorList::fromBlocks(*agents.b.agent().region(agents.there), {0, 0, 1, kBlock}, ids.data(),
                                            ids.size(), &list)
                     .ok());
@@ -131,7 +131,8 @@ TEST(Mock, ANotificationComesAfterTheBytesAreVisible) {
 TEST(Mock, PromisesNoOrderAShortTransferOvertakesALongOne) {
   // A modelled rate, so that the long one is sure to be under way when the short one comes.
   Agents agents({rail("slow", 4'000'000, 0)});
-  const uint64_t large = agents.a.mustPost(agents.request(KVSEAM_OP_READ, shuffled(kBlocks, 1), shuffled(kBlocks, 2)));
+  const uint64_t large =
+      agents.a.mustPost(agents.request(KVSEAM_OP_READ, shuffledIds(kBlocks, 1), shuffledIds(kBlocks, 2)));
   const uint64_t small = agents.a.mustPost(agents.a.apart(agents.request(KVSEAM_OP_READ, {0}, {0})));
   ASSERT_TRUE(agents.a.quiesced(small));
   EXPECT_EQ(agents.a.endings[large].settled, 0);
@@ -141,7 +142,7 @@ TEST(Mock, PromisesNoOrderAShortTransferOvertakesALongOne) {
 TEST(Mock, ABusyRailDoesNotStarveAnother) {
   Agents agents;
   std::vector<uint64_t> flood;
-  PostRequest whole = agents.request(KVSEAM_OP_READ, shuffled(kBlocks, 1), shuffled(kBlocks, 2), 0);
+  PostRequest whole = agents.request(KVSEAM_OP_READ, shuffledIds(kBlocks, 1), shuffledIds(kBlocks, 2), 0);
   for (int i = 0; i < 128; ++i) flood.push_back(agents.a.mustPost(agents.a.apart(whole)));
   const uint64_t small = agents.a.mustPost(agents.a.apart(agents.request(KVSEAM_OP_READ, {0}, {0}, 1)));
   ASSERT_TRUE(agents.a.quiesced(flood.back()));
@@ -161,7 +162,8 @@ TEST(Mock, KeepsToItsRateAndLatency) {
   EXPECT_GE(agents.a.endings[page].outcome.wireNs, kLatency);
   EXPECT_LT(agents.a.endings[page].outcome.wireNs, kLatency + 500 * kMillisecond);
   // 1 MiB at 20 MB/s is 52 ms.
-  const uint64_t pool = agents.a.mustPost(agents.request(KVSEAM_OP_READ, shuffled(kBlocks, 1), shuffled(kBlocks, 2)));
+  const uint64_t pool =
+      agents.a.mustPost(agents.request(KVSEAM_OP_READ, shuffledIds(kBlocks, 1), shuffledIds(kBlocks, 2)));
   ASSERT_TRUE(agents.a.quiesced(pool));
   EXPECT_GE(agents.a.endings[pool].outcome.wireNs, kLatency + 52 * kMillisecond);
   EXPECT_LT(agents.a.endings[pool].outcome.wireNs, kLatency + 52 * kMillisecond + kSecond);
@@ -170,7 +172,7 @@ TEST(Mock, KeepsToItsRateAndLatency) {
 TEST(Mock, CancelStopsAPacedTransferAndTouchesNothingAfterwards) {
   Agents agents({rail("slow", 2'000'000, 0)});
   const uint64_t transfer =
-      agents.a.mustPost(agents.request(KVSEAM_OP_READ, shuffled(kBlocks, 1), shuffled(kBlocks, 2)));
+      agents.a.mustPost(agents.request(KVSEAM_OP_READ, shuffledIds(kBlocks, 1), shuffledIds(kBlocks, 2)));
   std::this_thread::sleep_for(std::chrono::milliseconds(20));
   ASSERT_TRUE(agents.a.agent().cancel(transfer).ok());
   ASSERT_TRUE(agents.a.quiesced(transfer));

@@ -1,86 +1,20 @@
 // The mock between processes: bytes, death, freezing. The child is this very program, told to run one disabled test.
-#include <fcntl.h>
-#include <signal.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <cstdlib>
 #include <thread>
 
+#include "child_for_test.h"
 #include "mock_for_test.h"
-
-extern char** environ;
 
 namespace kvseam {
 namespace {
 
-constexpr const char* kPipe = "KVSEAM_TEST_PIPE";
+constexpr const char* kPeer = "MockPeerProcess.*";
 
 TEST(MockPeerProcess, DISABLED_OffersItsPoolUntilItIsKilled) {
-  const char* const pipe = std::getenv(kPipe);
-  ASSERT_NE(pipe, nullptr);
-  const int out = std::atoi(pipe);
   Engine peer(mock::api(), "child", newBook(), 1);
   const uint64_t region = peer.allocate(kBlocks * kBlock, "pool");
-  fill(peer.data(region), kBlocks * kBlock, 7);
-  std::string blob;
-  ASSERT_TRUE(peer.agent().exportMetadata(&blob).ok());
-  ASSERT_EQ(write(out, blob.data(), blob.size()), static_cast<ssize_t>(blob.size()));
-  close(out);
-  for (;;) pause();
+  fillWithNoise(peer.data(region), kBlocks * kBlock, 7);
+  offerUntilKilled(&peer);
 }
-
-class ChildProcess {
- public:
-  ChildProcess() {
-    int ends[2];
-    EXPECT_EQ(pipe2(ends, O_CLOEXEC), 0);
-    const int inherited = fcntl(ends[1], F_DUPFD, 100);
-    std::vector<std::string> environment;
-    for (char** entry = environ; *entry != nullptr; ++entry) environment.emplace_back(*entry);
-    environment.push_back(std::string(kPipe) + "=" + std::to_string(inherited));
-    std::vector<char*> environmentPointers;
-    for (std::string& entry : environment) environmentPointers.push_back(entry.data());
-    environmentPointers.push_back(nullptr);
-    std::string arguments[] = {"/proc/self/exe", "--gtest_filter=MockPeerProcess.*", "--gtest_also_run_disabled_tests",
-                               "--gtest_brief=1"};
-    std::vector<char*> argumentPointers;
-    for (std::string& argument : arguments) argumentPointers.push_back(argument.data());
-    argumentPointers.push_back(nullptr);
-    EXPECT_EQ(
-        posix_spawn(&pid_, "/proc/self/exe", nullptr, nullptr, argumentPointers.data(), environmentPointers.data()), 0);
-    close(inherited);
-    close(ends[1]);
-    char buffer[4096];
-    for (ssize_t got = 0; (got = read(ends[0], buffer, sizeof(buffer))) > 0;)
-      metadata_.append(buffer, static_cast<size_t>(got));
-    close(ends[0]);
-  }
-  ~ChildProcess() { kill(); }
-  /** Returns once it stands still: SIGSTOP is a request. */
-  void freeze() const {
-    ::kill(pid_, SIGSTOP);
-    int status = 0;
-    EXPECT_EQ(waitpid(pid_, &status, WUNTRACED), pid_);
-    EXPECT_TRUE(WIFSTOPPED(status));
-  }
-  void thaw() const { ::kill(pid_, SIGCONT); }
-  ChildProcess(const ChildProcess&) = delete;
-  ChildProcess& operator=(const ChildProcess&) = delete;
-  void kill() {
-    if (pid_ == 0) return;
-    ::kill(pid_, SIGKILL);
-    int status = 0;
-    waitpid(pid_, &status, 0);
-    pid_ = 0;
-  }
-  const std::string& metadata() const { return metadata_; }
-
- private:
-  pid_t pid_ = 0;
-  std::string metadata_;
-};
 
 /** Two agents of this process, the first of them connected to a child as well. */
 struct Met {
@@ -96,7 +30,7 @@ struct Met {
     return agents.a.until([&] { return agents.a.agent().peer(peer)->gone; });
   }
   PostRequest read() {
-    const std::vector<uint32_t> ids = shuffled(kBlocks, 9);
+    const std::vector<uint32_t> ids = shuffledIds(kBlocks, 9);
     PostRequest request;
     request.path = agents.a.path(0, peer, 0);
     request.operation = KVSEAM_OP_READ;
@@ -110,7 +44,7 @@ struct Met {
     return agents.a.endings[transfer].outcome.code;
   }
 
-  ChildProcess child;
+  ChildProcess child{kPeer};
   Agents agents;
   uint32_t peer = 0;
 };
@@ -188,7 +122,7 @@ TEST(MockTwoProcesses, SignsOfLifeCostNextToNothingAndNoneAreNeededInOneProcess)
 }
 
 TEST(MockTwoProcesses, TheBytesOfAnotherProcessArriveAndItsDeathIsNoticed) {
-  ChildProcess child;
+  ChildProcess child{kPeer};
   ASSERT_FALSE(child.metadata().empty());
   // Slow enough that the second transfer is under way when the child dies.
   Agents agents({rail("slow", 100'000'000, 0)});
@@ -201,14 +135,14 @@ TEST(MockTwoProcesses, TheBytesOfAnotherProcessArriveAndItsDeathIsNoticed) {
   PostRequest request;
   request.path = a.path(0, peer, 0);
   request.operation = KVSEAM_OP_READ;
-  const std::vector<uint32_t> ids = shuffled(kBlocks, 9);
+  const std::vector<uint32_t> ids = shuffledIds(kBlocks, 9);
   request.localList = a.localList(agents.here, kBlock, ids);
   request.remoteList = a.remoteList(peer, "pool", kBlock, ids);
   const uint64_t good = a.mustPost(request);
   ASSERT_TRUE(a.quiesced(good));
   EXPECT_EQ(a.endings[good].outcome.code, KVSEAM_OK);
   std::vector<uint8_t> expected(kBlocks * kBlock);
-  fill(expected.data(), expected.size(), 7);
+  fillWithNoise(expected.data(), expected.size(), 7);
   EXPECT_EQ(std::memcmp(a.data(agents.here), expected.data(), expected.size()), 0);
 
   std::vector<uint64_t> doomed;

@@ -22,23 +22,23 @@ TEST_P(Ucx, BytesArriveWhereTheyShouldAndNowhereElse) {
   for (const uint32_t operation : {KVSEAM_OP_READ, KVSEAM_OP_WRITE}) {
     const bool reading = operation == KVSEAM_OP_READ;
     UcxAgents agents(rails());
-    std::vector<uint32_t> local = shuffledIds(kUcxBlocks, 3);
-    std::vector<uint32_t> remote = shuffledIds(kUcxBlocks, 4);
+    std::vector<uint32_t> local = shuffledIds(kBlocks, 3);
+    std::vector<uint32_t> remote = shuffledIds(kBlocks, 4);
     local.resize(100);
     remote.resize(100);
     uint8_t* const from = reading ? agents.b.data(agents.there) : agents.a.data(agents.here);
     uint8_t* const to = reading ? agents.a.data(agents.here) : agents.b.data(agents.there);
-    const std::vector<uint8_t> source(from, from + kUcxBlocks * kUcxBlock);
-    std::vector<uint8_t> expected(to, to + kUcxBlocks * kUcxBlock);
+    const std::vector<uint8_t> source(from, from + kBlocks * kBlock);
+    std::vector<uint8_t> expected(to, to + kBlocks * kBlock);
     for (size_t i = 0; i < local.size(); ++i) {
       const uint32_t in = reading ? remote[i] : local[i];
       const uint32_t out = reading ? local[i] : remote[i];
-      std::memcpy(expected.data() + out * kUcxBlock, source.data() + in * kUcxBlock, kUcxBlock);
+      std::memcpy(expected.data() + out * kBlock, source.data() + in * kBlock, kBlock);
     }
     const uint64_t transfer = agents.a.mustPost(agents.request(operation, local, remote));
     ASSERT_TRUE(agents.a.quiesced(transfer));
     EXPECT_EQ(agents.a.endings[transfer].outcome.code, KVSEAM_OK);
-    EXPECT_EQ(agents.a.endings[transfer].outcome.bytes, 100 * kUcxBlock);
+    EXPECT_EQ(agents.a.endings[transfer].outcome.bytes, 100 * kBlock);
     EXPECT_EQ(std::memcmp(to, expected.data(), expected.size()), 0);
     EXPECT_EQ(std::memcmp(from, source.data(), source.size()), 0);
   }
@@ -74,9 +74,8 @@ TEST_P(Ucx, ZeroBytesAndOneByteAreTransfersToo) {
 TEST_P(Ucx, ANotificationComesAfterTheBytesAreVisible) {
   UcxAgents agents(rails());
   for (uint32_t round = 0; round < 50; ++round) {
-    fillWithNoise(agents.a.data(agents.here), kUcxBlocks * kUcxBlock, 100 + round);
-    PostRequest request =
-        agents.request(KVSEAM_OP_WRITE, shuffledIds(kUcxBlocks, round), shuffledIds(kUcxBlocks, round + 1));
+    fillWithNoise(agents.a.data(agents.here), kBlocks * kBlock, 100 + round);
+    PostRequest request = agents.request(KVSEAM_OP_WRITE, shuffledIds(kBlocks, round), shuffledIds(kBlocks, round + 1));
     request.notify = "done " + std::to_string(round);
     const uint64_t transfer = agents.a.mustPost(request);
     ASSERT_TRUE(agents.b.until([&] { return agents.b.events.size() == round + 1; }));
@@ -85,13 +84,13 @@ TEST_P(Ucx, ANotificationComesAfterTheBytesAreVisible) {
     EXPECT_EQ(agents.b.events.back().incarnation, agents.a.agent().incarnation());
     uint32_t sent = 0;
     uint32_t arrived = 0;
-    ASSERT_TRUE(digestOf(**agents.a.agent().list(request.localList), 0, kUcxBlocks, &sent).ok());
+    ASSERT_TRUE(digestOf(**agents.a.agent().list(request.localList), 0, kBlocks, &sent).ok());
     std::shared_ptr<DescriptorList> list;
-    const std::vector<uint32_t> ids = shuffledIds(kUcxBlocks, round + 1);
-    ASSERT_TRUE(DescriptorList::fromBlocks(*agents.b.agent().region(agents.there), {0, 0, 1, kUcxBlock}, ids.data(),
+    const std::vector<uint32_t> ids = shuffledIds(kBlocks, round + 1);
+    ASSERT_TRUE(DescriptorList::fromBlocks(*agents.b.agent().region(agents.there), {0, 0, 1, kBlock}, ids.data(),
                                            ids.size(), &list)
                     .ok());
-    ASSERT_TRUE(digestOf(*list, 0, kUcxBlocks, &arrived).ok());
+    ASSERT_TRUE(digestOf(*list, 0, kBlocks, &arrived).ok());
     EXPECT_EQ(sent, arrived);
     ASSERT_TRUE(agents.a.quiesced(transfer));
   }
@@ -113,7 +112,7 @@ TEST_P(Ucx, NotificationsAloneArriveOnceAndInOrder) {
 
 TEST_P(Ucx, AWithdrawnRegionGoesStaleEvenForOldMetadataAndNobodyCrashes) {
   UcxAgents agents(rails());
-  const PostRequest request = agents.request(KVSEAM_OP_READ, shuffledIds(kUcxBlocks, 1), shuffledIds(kUcxBlocks, 2));
+  const PostRequest request = agents.request(KVSEAM_OP_READ, shuffledIds(kBlocks, 1), shuffledIds(kBlocks, 2));
   ASSERT_TRUE(agents.a.quiesced(agents.a.mustPost(request)));
   std::string old;
   ASSERT_TRUE(agents.b.agent().exportMetadata(&old).ok());
@@ -143,11 +142,11 @@ TEST_P(Ucx, AWithdrawnRegionGoesStaleEvenForOldMetadataAndNobodyCrashes) {
   PostRequest stale;
   stale.path = late.path(0, peer, 0);
   stale.operation = KVSEAM_OP_READ;
-  stale.localList = late.localList(late.allocate(kUcxBlock, "pool"), kUcxBlock, {0});
-  stale.remoteList = late.remoteList(peer, "pool", kUcxBlock, {0});
+  stale.localList = late.localList(late.allocate(kBlock, "pool"), kBlock, {0});
+  stale.remoteList = late.remoteList(peer, "pool", kBlock, {0});
   EXPECT_TRUE(staleNow(late, stale));
   // A region anew under the old name is another region.
-  agents.b.allocate(kUcxBlocks * kUcxBlock, "pool");
+  agents.b.allocate(kBlocks * kBlock, "pool");
   EXPECT_TRUE(staleNow(agents.a, request));
   agents.a.connect(agents.b);
   const uint64_t fresh = agents.a.mustPost(agents.request(KVSEAM_OP_READ, {0}, {0}));
@@ -209,7 +208,7 @@ TEST_P(Ucx, CancelQuiescesAndTouchesNothingAfterwards) {
     EXPECT_EQ(std::memcmp(target, then.data(), then.size()), 0);
     EXPECT_TRUE(agents.a.agent().closeRegion(agents.here).ok());
     // The line is still good.
-    agents.here = agents.a.allocate(kUcxBlock, "again");
+    agents.here = agents.a.allocate(kBlock, "again");
     const uint64_t after = agents.a.mustPost(agents.request(KVSEAM_OP_READ, {0}, {0}));
     ASSERT_TRUE(agents.a.quiesced(after));
     EXPECT_EQ(agents.a.endings[after].outcome.code, KVSEAM_OK);
@@ -221,19 +220,19 @@ TEST_P(Ucx, AnAgentThatClosesIsAPeerThatIsDownAndOthersNoticeNothing) {
   Engine third(ucxApi(), "third", agents->book, 3, {}, rails());
   const uint32_t closing = third.connect(agents->a);
   const uint32_t staying = third.connect(agents->b);
-  const uint64_t region = third.allocate(kUcxBlock, "pool");
+  const uint64_t region = third.allocate(kBlock, "pool");
   ASSERT_TRUE(agents->a.agent().close(kSecond).ok());
   ASSERT_TRUE(third.until([&] { return third.agent().peer(closing)->gone; }));
   EXPECT_FALSE(third.agent().peer(staying)->gone);
   PostRequest request;
   request.path = third.path(0, staying, 0);
   request.operation = KVSEAM_OP_READ;
-  request.localList = third.localList(region, kUcxBlock, {0});
-  request.remoteList = third.remoteList(staying, "pool", kUcxBlock, {5});
+  request.localList = third.localList(region, kBlock, {0});
+  request.remoteList = third.remoteList(staying, "pool", kBlock, {5});
   const uint64_t transfer = third.mustPost(request);
   ASSERT_TRUE(third.quiesced(transfer));
   EXPECT_EQ(third.endings[transfer].outcome.code, KVSEAM_OK);
-  EXPECT_EQ(std::memcmp(third.data(region), agents->b.data(agents->there) + 5 * kUcxBlock, kUcxBlock), 0);
+  EXPECT_EQ(std::memcmp(third.data(region), agents->b.data(agents->there) + 5 * kBlock, kBlock), 0);
 }
 
 TEST_P(Ucx, ManyDescriptorsAndMoreThanTwoGibibytesInTotal) {
@@ -285,7 +284,7 @@ TEST(UcxRails, EachIsAPathOfItsOwnAndABusyOneDoesNotStarveAnother) {
   UcxAgents agents({ucxRail("t0", "tcp/lo"), ucxRail("t1", "tcp/lo"), ucxRail("s0", "shm")});
   ASSERT_EQ(agents.a.agent().rails().size(), 3U);
   std::vector<uint64_t> flood;
-  const PostRequest whole = agents.request(KVSEAM_OP_READ, shuffledIds(kUcxBlocks, 1), shuffledIds(kUcxBlocks, 2), 0);
+  const PostRequest whole = agents.request(KVSEAM_OP_READ, shuffledIds(kBlocks, 1), shuffledIds(kBlocks, 2), 0);
   for (int i = 0; i < 128; ++i) flood.push_back(agents.a.mustPost(agents.a.apart(whole)));
   const uint64_t small = agents.a.mustPost(agents.a.apart(agents.request(KVSEAM_OP_READ, {0}, {0}, 1)));
   const uint64_t shared = agents.a.mustPost(agents.request(KVSEAM_OP_WRITE, {1}, {1}, 2));
@@ -377,14 +376,14 @@ TEST(UcxLife, WhoServesReadsIsToldThatSomethingMoved) {
   const std::shared_ptr<PermitBook> book = newBook();
   Engine b(&counting, "b", book, 2, {}, rails);
   Engine a(ucxApi(), "a", book, 1, {}, rails);
-  b.allocate(kUcxBlock, "pool");
-  const uint64_t here = a.allocate(kUcxBlock, "pool");
+  b.allocate(kBlock, "pool");
+  const uint64_t here = a.allocate(kBlock, "pool");
   const uint32_t peer = a.connect(b);
   PostRequest request;
   request.path = a.path(0, peer, 0);
   request.operation = KVSEAM_OP_READ;
-  request.localList = a.localList(here, kUcxBlock, {0});
-  request.remoteList = a.remoteList(peer, "pool", kUcxBlock, {0});
+  request.localList = a.localList(here, kBlock, {0});
+  request.remoteList = a.remoteList(peer, "pool", kBlock, {0});
   const uint32_t before = movedWords;
   for (uint32_t i = 0; i < kReads; ++i) ASSERT_TRUE(a.quiesced(a.mustPost(request)));
   // A crowded machine has shown fewer than one a read; without the word there would be none.

@@ -1,21 +1,13 @@
 // The UCX backend between processes: death, freezing, rebirth of a peer. The child is this very program, told to run
 // one disabled test.
-#include <fcntl.h>
-#include <signal.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <cstdlib>
 
+#include "child_for_test.h"
 #include "ucx_for_test.h"
-
-extern char** environ;
 
 namespace kvseam {
 namespace {
 
-constexpr const char* kPipe = "KVSEAM_TEST_PIPE";
 constexpr const char* kDevices = "KVSEAM_TEST_DEVICES";
 constexpr const char* kName = "KVSEAM_TEST_NAME";
 constexpr uint64_t kPoolBytes = 64 * kUcxMiB;
@@ -33,71 +25,19 @@ std::vector<kvseam_rail> railsOf(const std::string& devices) {
 }
 
 TEST(UcxPeerProcess, DISABLED_OffersItsPoolUntilItIsKilled) {
-  const char* const pipe = std::getenv(kPipe);
   const char* const devices = std::getenv(kDevices);
   const char* const name = std::getenv(kName);
-  ASSERT_NE(pipe, nullptr);
   ASSERT_NE(devices, nullptr);
   ASSERT_NE(name, nullptr);
-  const int out = std::atoi(pipe);
   Engine peer(ucxApi(), name, newBook(), 1, {}, railsOf(devices));
   const uint64_t region = peer.allocate(kPoolBytes, "pool");
   fillWithNoise(peer.data(region), kPoolBytes, 7);
-  std::string blob;
-  ASSERT_TRUE(peer.agent().exportMetadata(&blob).ok());
-  ASSERT_EQ(write(out, blob.data(), blob.size()), static_cast<ssize_t>(blob.size()));
-  close(out);
-  for (;;) pause();
+  offerUntilKilled(&peer);
 }
 
-class Child {
- public:
-  explicit Child(const std::string& devices, const std::string& name = "child") {
-    int ends[2];
-    EXPECT_EQ(pipe2(ends, O_CLOEXEC), 0);
-    const int inherited = fcntl(ends[1], F_DUPFD, 100);
-    std::vector<std::string> environment;
-    for (char** entry = environ; *entry != nullptr; ++entry) environment.emplace_back(*entry);
-    environment.push_back(std::string(kPipe) + "=" + std::to_string(inherited));
-    environment.push_back(std::string(kDevices) + "=" + devices);
-    environment.push_back(std::string(kName) + "=" + name);
-    std::vector<char*> environmentPointers;
-    for (std::string& entry : environment) environmentPointers.push_back(entry.data());
-    environmentPointers.push_back(nullptr);
-    std::string arguments[] = {"/proc/self/exe", "--gtest_filter=UcxPeerProcess.*", "--gtest_also_run_disabled_tests",
-                               "--gtest_brief=1"};
-    std::vector<char*> argumentPointers;
-    for (std::string& argument : arguments) argumentPointers.push_back(argument.data());
-    argumentPointers.push_back(nullptr);
-    EXPECT_EQ(
-        posix_spawn(&pid_, "/proc/self/exe", nullptr, nullptr, argumentPointers.data(), environmentPointers.data()), 0);
-    close(inherited);
-    close(ends[1]);
-    char buffer[4096];
-    for (ssize_t got = 0; (got = read(ends[0], buffer, sizeof(buffer))) > 0;)
-      metadata_.append(buffer, static_cast<size_t>(got));
-    close(ends[0]);
-  }
-  ~Child() { kill(); }
-  Child(const Child&) = delete;
-  Child& operator=(const Child&) = delete;
-  void signal(int number) const { ::kill(pid_, number); }
-  void kill() {
-    if (pid_ == 0) return;
-    ::kill(pid_, SIGKILL);
-    int status = 0;
-    waitpid(pid_, &status, 0);
-    pid_ = 0;
-  }
-  bool alive() const {
-    int status = 0;
-    return pid_ != 0 && waitpid(pid_, &status, WNOHANG) == 0;
-  }
-  const std::string& metadata() const { return metadata_; }
-
- private:
-  pid_t pid_ = 0;
-  std::string metadata_;
+struct Child : ChildProcess {
+  explicit Child(const std::string& devices, const std::string& name = "child")
+      : ChildProcess("UcxPeerProcess.*", {std::string(kDevices) + "=" + devices, std::string(kName) + "=" + name}) {}
 };
 
 /** An agent here with memory for a whole pool. */
@@ -205,7 +145,7 @@ TEST_P(UcxProcesses, AFrozenPeerIsNoticedAndCanBeMetAgainWhenItThaws) {
   const uint32_t peer = reader.meet(child);
   const PostRequest write = reader.request(peer, KVSEAM_OP_WRITE);
   EXPECT_EQ(reader.outcome(write), KVSEAM_OK);
-  child.signal(SIGSTOP);
+  child.freeze();
   const int64_t from = nowNs();
   std::vector<uint64_t> stuck;
   for (uint64_t i = 0; i < 4; ++i) stuck.push_back(reader.engine.mustPost(reader.engine.slice(write, i, 4)));
@@ -219,7 +159,7 @@ TEST_P(UcxProcesses, AFrozenPeerIsNoticedAndCanBeMetAgainWhenItThaws) {
     EXPECT_EQ(reader.engine.endings[transfer].quarantined, 0);
   }
   EXPECT_TRUE(reader.engine.agent().closeRegion(reader.here).ok());
-  child.signal(SIGCONT);
+  child.thaw();
   reader.here = reader.engine.allocate(kPoolBytes, "again");
   const uint32_t again = reader.meet(child);
   EXPECT_NE(again, peer);
@@ -231,10 +171,10 @@ TEST_P(UcxProcesses, AShortFreezeIsOnlyADelay) {
   const Child child(GetParam());
   Reader reader(GetParam());
   const uint32_t peer = reader.meet(child);
-  child.signal(SIGSTOP);
+  child.freeze();
   const uint64_t transfer = reader.engine.mustPost(reader.request(peer, KVSEAM_OP_WRITE, 64));
   usleep(300'000);
-  child.signal(SIGCONT);
+  child.thaw();
   ASSERT_TRUE(reader.engine.quiesced(transfer));
   EXPECT_EQ(reader.engine.endings[transfer].outcome.code, KVSEAM_OK);
   EXPECT_FALSE(reader.engine.agent().peer(peer)->gone);
@@ -245,14 +185,14 @@ TEST_P(UcxProcesses, ADeadlineAgainstAFrozenPeerSettlesAndQuiesces) {
   Reader reader(GetParam());
   const uint32_t peer = reader.meet(child);
   EXPECT_EQ(reader.outcome(reader.request(peer, KVSEAM_OP_WRITE, 4)), KVSEAM_OK);
-  child.signal(SIGSTOP);
+  child.freeze();
   PostRequest write = reader.request(peer, KVSEAM_OP_WRITE);
   write.deadlineNs = nowNs() + 200 * kMillisecond;
   const uint64_t transfer = reader.engine.mustPost(write);
   ASSERT_TRUE(reader.engine.quiesced(transfer));
   EXPECT_EQ(reader.engine.endings[transfer].outcome.code, KVSEAM_TIMEOUT);
   EXPECT_EQ(reader.engine.endings[transfer].outcome.blame, KVSEAM_BLAME_path);
-  child.signal(SIGCONT);
+  child.thaw();
 }
 
 TEST(UcxProcessesMixed, DeathIsBlamedOnThePeerOnEveryRail) {
