@@ -2,9 +2,10 @@
 // A tool that is not installed fails the check; `--allow-missing` leaves that check out, and says so.
 
 import { spawn, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { dirname, extname, relative } from 'node:path'
+import { existsSync, readFileSync } from 'node:fs'
+import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { clangTidy } from './clang-tidy.mjs'
 import { houseRules } from './house-rules.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -12,7 +13,6 @@ process.chdir(root)
 const fix = process.argv.includes('--fix')
 const allowMissing = process.argv.includes('--allow-missing')
 const LLVM = 19
-const PARALLEL = 2
 
 class Missing extends Error {}
 
@@ -33,7 +33,7 @@ const checks = [
   ...formatters,
   { name: 'types', run: () => output('node_modules/.bin/tsc', ['-p', 'tsconfig.check.json']) },
   { name: 'unused (knip)', run: () => output('node_modules/.bin/knip', ['--no-progress']) },
-  { name: 'clang-tidy', run: clangTidy },
+  { name: 'clang-tidy', run: () => clangTidy(llvm('clang-tidy'), cpp, output) },
   ...houseRules.map((rule) => ({
     name: rule.name,
     run: async () =>
@@ -90,50 +90,4 @@ async function clangFormat() {
   return places.some(Boolean)
     ? [...new Set(places.filter(Boolean))].map((file) => `${file} is not formatted (npm run format)`)
     : findings
-}
-
-// Following calls into the standard library's templates takes two thirds of the time, and what it finds there is not ours.
-const ANALYSER = ['-Xclang', '-analyzer-config', '-Xclang', 'c++-template-inlining=false'].map(
-  (argument) => `--extra-arg=${argument}`,
-)
-
-/** Reads the compile commands of the dev preset, which it configures (not builds) itself. */
-async function clangTidy() {
-  const tidy = llvm('clang-tidy')
-  const configured = await output('cmake', ['--preset', 'dev'])
-  if (configured.length > 0) return configured
-  const commands = JSON.parse(readFileSync('.cmake/dev/build/compile_commands.json', 'utf8'))
-  const sources = [...new Set(commands.map((command) => relative(root, command.file)))]
-  const shared = [...cpp.filter((file) => file.endsWith('.h')), '.clang-tidy', 'native/sources.gypi']
-  const findings = new Map()
-  const work = async () => {
-    for (let source = sources.shift(); source !== undefined; source = sources.shift()) {
-      // A source takes seconds, so one that was clean is left alone until it, a header or the rules change.
-      const stamp = `.cmake/tidy/${source}.clean`
-      if (existsSync(stamp) && [source, ...shared].every((file) => statSync(file).mtimeMs < statSync(stamp).mtimeMs))
-        continue
-      const lines = await output(tidy, ['-p', '.cmake/dev/build', '--quiet', ...ANALYSER, source])
-      for (const [place, finding] of byPlace(lines)) findings.set(place, finding)
-      mkdirSync(dirname(stamp), { recursive: true })
-      if (lines.length === 0) writeFileSync(stamp, '')
-      else rmSync(stamp, { force: true })
-    }
-  }
-  await Promise.all(Array.from({ length: PARALLEL }, work))
-  return [...findings.values()].flat()
-}
-
-/** A finding in a header is reported with every source that includes it; its first line is the same each time. */
-function byPlace(lines) {
-  const found = new Map()
-  let block
-  for (const line of lines) {
-    // A tool that fails without a finding still shows all it said.
-    if (block === undefined || / (error|warning): /.test(line)) {
-      block = []
-      found.set(line, block)
-    }
-    if (!/^\d+ (warning|error)s? |clang-tidy\S* ended with 1$/.test(line)) block.push(line)
-  }
-  return found
 }

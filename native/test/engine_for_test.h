@@ -76,6 +76,7 @@ class Engine {
   }
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
+  ~Engine() = default;
 
   Agent& agent() { return *agent_; }
   WakeForTest& wake() { return wake_; }

@@ -37,9 +37,10 @@ std::atomic<bool> elsewhereArmed{false};
 
 bool fails() {
   if (hereLasting && hereHit) return true;
-  if (hereLeft != 0 && --hereLeft == 0) {
-    hereHit = true;
-    return true;
+  if (hereLeft != 0) {
+    hereLeft -= 1;
+    hereHit = hereLeft == 0;
+    if (hereHit) return true;
   }
   return elsewhereArmed.load() && !isHere && elsewhere.fails();
 }
