@@ -128,9 +128,9 @@ describe('a path that breaks on the way', () => {
 })
 
 describe('waiting in line', () => {
-  // A rail that takes a second for one transfer: a second request has to wait for it.
+  // A rail that takes half a second for one transfer: a second request has to wait for it.
   async function openSlow() {
-    const rails = [{ name: 'rail0', bytesPerSecond: BLOCK * BLOCKS * 4, latencyUs: 10 }]
+    const rails = [{ name: 'rail0', bytesPerSecond: BLOCK * BLOCKS * 2, latencyUs: 10 }]
     return await openChunked({ chunkBytes: 1 << 30, agents: { rails } })
   }
 
@@ -144,6 +144,8 @@ describe('waiting in line', () => {
   it('ends when the caller goes, with its reason, and takes no capacity', async () => {
     const { seam, request } = await openSlow()
     const first = seam.handoff(request)
+    // Their digests are made side by side, so the second could be admitted first.
+    await vi.waitFor(() => expect(seam.policy.counters.admitted).toBe(1), { interval: 5 })
     const abort = new AbortController()
     const second = seam.handoff({ ...request, signal: abort.signal })
     await vi.waitFor(() => expect(seam.policy.counters.waiting).toBe(1))
