@@ -5,6 +5,7 @@ import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { childEnvironment } from '../child-environment.js'
 import { ucxHere } from './ucx-here.js'
 
 const CHILD = fileURLToPath(new URL('./loading.child.ts', import.meta.url))
@@ -16,7 +17,7 @@ const ROUNDS = Number(process.env['KVSEAM_EXIT_ROUNDS'] ?? 6)
 function start(what: string, env: NodeJS.ProcessEnv = {}) {
   const child = spawn(process.execPath, ['--import', 'tsx', CHILD, what], {
     stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...process.env, ...env },
+    env: childEnvironment(env),
   })
   onTestFinished(() => void child.kill('SIGKILL'))
   let out = ''

@@ -3,6 +3,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { onTestFinished } from 'vitest'
+import { childEnvironment } from '../child-environment.js'
 import type { ToPeer } from './peer.child.js'
 
 const CHILD = fileURLToPath(new URL('./peer.child.ts', import.meta.url))
@@ -28,7 +29,10 @@ export class PeerProcess {
     name: string,
     { devices = 'tcp/lo', bytes = 1 << 20 } = {},
   ): Promise<PeerProcess & { metadata: Buffer }> {
-    const child = fork(CHILD, [name, devices, String(bytes)], { execArgv: ['--import', 'tsx'] })
+    const child = fork(CHILD, [name, devices, String(bytes)], {
+      execArgv: ['--import', 'tsx'],
+      env: childEnvironment(),
+    })
     onTestFinished(() => void child.kill('SIGKILL'))
     const peer = new PeerProcess(child)
     const metadata = Buffer.from(String(await peer.hears('metadata')), 'base64')
