@@ -1,14 +1,40 @@
 // Processes, not threads: tests count the open regions, threads and file descriptors of the process they run in.
+
 import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
+
+/** What must hold on every backend; test/backend.ts says on which one a test runs. */
+const everyBackend = [
+  'test/failures/**',
+  'test/faults/arming.test.ts',
+  'test/gate.test.ts',
+  'test/handoff/**',
+  'test/native/**',
+  'test/probe/**',
+  'test/processes/**',
+  'test/property/faults.property.test.ts',
+  'test/property/transfers.property.test.ts',
+  'test/seam.test.ts',
+].map((files) => (files.endsWith('**') ? `${files}/*.test.ts` : files))
 
 export default defineConfig({
   test: {
     pool: 'forks',
     // vitest would leave a CPU free, but what takes long here waits for deadlines and child processes.
     maxWorkers: Math.max(2, availableParallelism() - 1),
-    include: ['test/**/*.test.ts'],
     testTimeout: 30_000,
     hookTimeout: 30_000,
+    projects: [
+      { extends: true, test: { name: 'mock', include: ['test/**/*.test.ts'] } },
+      {
+        extends: true,
+        test: {
+          name: 'ucx',
+          include: everyBackend,
+          env: { KVSEAM_TEST_BACKEND: 'ucx', KVSEAM_FAULTS_ALLOW_REAL: '1' },
+          setupFiles: ['test/ucx/here.setup.ts'],
+        },
+      },
+    ],
   },
 })

@@ -2,6 +2,7 @@
 
 import { describe, expect, it } from 'vitest'
 import { openSeam } from '../src/seam.js'
+import { itOnMock } from './backend.js'
 import { eventually, openFor, openPair } from './native/pair.js'
 import { expectRefusal } from './native/refusal.js'
 
@@ -52,7 +53,7 @@ describe('the paths of a seam', () => {
     ])
   })
 
-  it('say where their figures come from', async () => {
+  itOnMock('say where their figures come from', async () => {
     const { seam } = await openPair()
     expect(seam.backend).toMatchObject({ name: 'mock', label: 'mock', provider: 'memory' })
     expect([...seam.paths].every((path) => path.label === 'mock')).toBe(true)

@@ -27,6 +27,7 @@ constexpr int64_t kForeverNs = std::numeric_limits<int64_t>::max();
 constexpr int64_t kNoFdPollNs = 200'000;      // back-off of a backend that has nothing to sleep on
 constexpr int64_t kSpinBeforeDueNs = 60'000;  // a sleeping thread wakes tens of microseconds late, so spin the last bit
 constexpr int64_t kLastLookNs = 10'000'000;   // at the end, for cancelled transfers to come back
+constexpr int64_t kCloseNs = 500'000'000;     // at least: a backend needs it only where a peer does not answer
 constexpr int64_t kCrowdedNs = 1'000'000;     // away for this long after giving way: others have much to do here ...
 constexpr int64_t kCrowdedForNs = 100'000'000;  // ... so sleep at once for a while, since whoever wakes goes first
 constexpr int kEndingTries = 100;               // without memory for it; then what is left is kept for ever
@@ -386,7 +387,7 @@ bool Progress::shutDown() {
   while ((unquiesced_ != 0 || prober_.unquiesced() != 0) && nowNs() < stopBy) {
     if (pollBackend() == 0) std::this_thread::sleep_for(std::chrono::microseconds(50));
   }
-  const Status closed(api_->close(self_, std::max(stopBy, nowNs() + 100'000'000)));
+  const Status closed(api_->close(self_, std::max(stopBy, nowNs() + kCloseNs)));
   wakeOwner();
   return unquiesced_ == 0 && prober_.unquiesced() == 0 && closed.ok();
 }

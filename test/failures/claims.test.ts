@@ -3,6 +3,7 @@
 import fc from 'fast-check'
 import { describe, expect, vi } from 'vitest'
 import { openSeam } from '../../src/index.js'
+import { backendOptions } from '../backend.js'
 import type { Entry } from './oracles/ledger.js'
 import { row } from './row.js'
 import { BLOCK, rail, Subject } from './subject.js'
@@ -112,8 +113,8 @@ describe('a destination', () => {
 describe('a push', () => {
   row(12, 'into bytes of a peer that another push may still write is refused', async () => {
     vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
-    const near = await openSeam({ profile: 'reference' })
-    const far = await openSeam()
+    const near = await openSeam({ ...backendOptions, profile: 'reference' })
+    const far = await openSeam(backendOptions)
     try {
       const agent = await near.agent('prefill-9')
       const other = await far.agent('decode-9')

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
 import { describe, expect, onTestFinished } from 'vitest'
 import { openSeam, SeamError } from '../../src/index.js'
+import { backendOptions } from '../backend.js'
 import { row } from './row.js'
 import { BLOCK, Subject } from './subject.js'
 
@@ -53,7 +54,7 @@ describe('completions', () => {
 
   row(18, 'a message that overtakes its bytes is caught by the digest, and the bytes come', async () => {
     const sender = await Subject.open()
-    const other = await openSeam()
+    const other = await openSeam(backendOptions)
     onTestFinished(() => other.close())
     const receiver = await other.agent('decode-9')
     const pool = receiver.allocate(64 * BLOCK, { name: 'kv' })

@@ -1,6 +1,7 @@
 // Measures what only a process of its own can tell: resources after many faulted cycles, CPU while a queue stays full.
 
 import { openSeam } from '../../src/index.js'
+import { backendOptions } from '../backend.js'
 import { processResources } from './oracles/process-resources.js'
 
 const BLOCK = 64 * 1024
@@ -20,7 +21,7 @@ process.on('warning', () => {})
 process.removeAllListeners('warning')
 
 async function cycle(n: number): Promise<void> {
-  const seam = await openSeam({ profile: 'reference', sessionsPerPath: 1000 })
+  const seam = await openSeam({ ...backendOptions, profile: 'reference', sessionsPerPath: 1000 })
   try {
     seam.faults.arm(`seed=${n};${SPECS[n % SPECS.length]}`)
     const prefill = await seam.agent('prefill-0')
@@ -61,7 +62,7 @@ async function leaks(): Promise<void> {
 }
 
 async function fullQueue(): Promise<void> {
-  const seam = await openSeam({ profile: 'reference', sessionsPerPath: 1000 })
+  const seam = await openSeam({ ...backendOptions, profile: 'reference', sessionsPerPath: 1000 })
   const prefill = await seam.agent('prefill-0')
   const decode = await seam.agent('decode-0')
   const from = prefill.allocate(BLOCK, { name: 'kv' })

@@ -2,12 +2,13 @@
 
 import { isMainThread, parentPort } from 'node:worker_threads'
 import { openSeam } from '../../src/index.js'
+import { backendOptions } from '../backend.js'
 
 const [how = 'exit', spec = '*=drop'] = process.argv.slice(2)
 const BLOCK = 4096
 
 process.removeAllListeners('warning')
-const seam = await openSeam({ profile: 'reference', sessionsPerPath: 1000 })
+const seam = await openSeam({ ...backendOptions, profile: 'reference', sessionsPerPath: 1000 })
 const prefill = await seam.agent('prefill-0')
 const decode = await seam.agent('decode-0')
 const source = prefill.allocate(64 * BLOCK, { name: 'kv' })

@@ -20,7 +20,7 @@ export function rowTests(): RowTest[] {
   const files = readdirSync(here).filter((file) => file.endsWith('.test.ts'))
   return files.sort().flatMap((file) => {
     const text = readFileSync(`${here}${file}`, 'utf8')
-    return [...text.matchAll(/\brow\(\s*(\d+),\s*(['"])(.+?)\2,/g)].map((match) => {
+    return [...text.matchAll(/\brow(?:OnMock)?\(\s*(\d+),\s*(['"])(.+?)\2,/g)].map((match) => {
       const before = text.slice(0, match.index)
       const subject = [...before.matchAll(/\bdescribe\(\s*'(.+?)'/g)].at(-1)?.[1] ?? ''
       return { number: Number(match[1]), file, name: `${subject} ${match[3]}` }

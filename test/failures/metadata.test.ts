@@ -3,6 +3,7 @@
 import { describe, expect } from 'vitest'
 import { SeamError } from '../../src/errors.js'
 import type { Agent } from '../../src/native/agent.js'
+import { BACKEND } from '../backend.js'
 import { row } from './row.js'
 import { Subject } from './subject.js'
 
@@ -105,7 +106,7 @@ describe('metadata', () => {
   row(9, 'of another backend or version is refused before anything moves', async () => {
     const subject = await Subject.open()
     const blob = subject.prefill.metadata()
-    expect(await refusal(subject.decode, replaced(blob, 'mock', 'fake'))).toBe('KVSEAM_INCOMPATIBLE')
+    expect(await refusal(subject.decode, replaced(blob, BACKEND, `${BACKEND.slice(0, -1)}z`))).toBe('KVSEAM_INCOMPATIBLE')
     const other = Uint8Array.from(blob)
     other[4] = 99
     expect(await refusal(subject.decode, mended(other))).toMatch(/^KVSEAM_(INCOMPATIBLE|METADATA_INVALID)$/)

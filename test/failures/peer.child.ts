@@ -1,10 +1,11 @@
 // A peer in a process of its own: offers a region, says its metadata, serves until it is killed. Its parent freezes it too.
 
 import { openSeam } from '../../src/index.js'
+import { backendOptions } from '../backend.js'
 
 const [name = 'peer-0', fill = '1', bytesPerSecond = '0'] = process.argv.slice(2)
 const rails = [0, 1].map((n) => ({ name: `rail${n}`, bytesPerSecond: Number(bytesPerSecond) }))
-const seam = await openSeam()
+const seam = await openSeam(backendOptions)
 const agent = await seam.agent(name, { rails })
 agent
   .allocate(1024 * 1024, { name: 'kv' })

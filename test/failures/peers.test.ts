@@ -5,11 +5,11 @@ import type { SeamError } from '../../src/index.js'
 import { peerDownChannel } from '../../src/observe/channels.js'
 import { PeerProcess } from './peer-process.js'
 import { BYTES, DETECTION_MS, puller } from './puller.js'
-import { row } from './row.js'
+import { row, rowOnMock } from './row.js'
 import { BLOCK, rail, Subject } from './subject.js'
 
 describe('a peer process', () => {
-  row(
+  rowOnMock(
     1,
     'killed in the middle of transfers is down within 2 s, each transfer ends once, and other peers go on',
     async () => {

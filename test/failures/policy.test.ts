@@ -4,6 +4,7 @@
 import { describe, expect, onTestFinished, vi } from 'vitest'
 import { type ArmedFaults, type DecisionRecord, openSeam, SeamError } from '../../src/index.js'
 import { permitNumber } from '../../src/permit.js'
+import { backendOptions } from '../backend.js'
 import { CapacityModel } from './oracles/capacity-model.js'
 import { DecisionReevaluator } from './oracles/decision-reevaluator.js'
 import { row } from './row.js'
@@ -66,7 +67,7 @@ describe('a path', () => {
 
   row(38, 'that is bad in one direction is judged in that direction alone', async () => {
     const subject = await Subject.open()
-    const other = await openSeam()
+    const other = await openSeam(backendOptions)
     onTestFinished(() => other.close())
     const far = await other.agent('decode-9')
     const pool = far.allocate(8 * BLOCK, { name: 'kv' })

@@ -7,6 +7,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { Worker } from 'node:worker_threads'
 import { describe, expect } from 'vitest'
+import { backendOptions } from '../backend.js'
 import { childEnvironment } from '../child-environment.js'
 import { type Entry, LATE_MS } from './oracles/ledger.js'
 import { row } from './row.js'
@@ -73,7 +74,7 @@ describe('the progress thread', () => {
 
 async function foreignMetadata(): Promise<Uint8Array> {
   const { openSeam } = await import('../../src/index.js')
-  const seam = await openSeam()
+  const seam = await openSeam(backendOptions)
   const agent = await seam.agent('stranger-0')
   const blob = Uint8Array.from(agent.metadata())
   await seam.close()

@@ -5,6 +5,7 @@ import { openSeam, type Peer, type Seam } from '../../src/index.js'
 import type { Agent } from '../../src/native/agent.js'
 import type { Transfer } from '../../src/native/transfer.js'
 import { permitNumber } from '../../src/permit.js'
+import { backendOptions } from '../backend.js'
 import { SettleLedger } from './oracles/ledger.js'
 
 export const BYTES = 1024 * 1024
@@ -20,7 +21,7 @@ export interface Puller {
 
 export async function puller(bytesPerSecond = 0): Promise<Puller> {
   vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
-  const seam = await openSeam({ profile: 'reference', sessionsPerPath: 10_000 })
+  const seam = await openSeam({ ...backendOptions, profile: 'reference', sessionsPerPath: 10_000 })
   onTestFinished(() => seam.close())
   const rails = [0, 1].map((n) => ({ name: `rail${n}`, bytesPerSecond }))
   const agent = await seam.agent('decode-0', { rails })

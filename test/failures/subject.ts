@@ -6,6 +6,7 @@ import { openSeam } from '../../src/index.js'
 import type { Agent, AgentOptions } from '../../src/native/agent.js'
 import type { Transfer } from '../../src/native/transfer.js'
 import { permitNumber } from '../../src/permit.js'
+import { backendOptions } from '../backend.js'
 import { CapacityModel } from './oracles/capacity-model.js'
 import { DecisionReevaluator } from './oracles/decision-reevaluator.js'
 import { type Entry, SettleLedger } from './oracles/ledger.js'
@@ -48,7 +49,7 @@ export class Subject {
 
   static async open(options: SeamOptions = {}, agentOptions: AgentOptions = {}): Promise<Subject> {
     vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
-    const seam = await openSeam({ profile: 'reference', sessionsPerPath: 10_000, ...options })
+    const seam = await openSeam({ ...backendOptions, profile: 'reference', sessionsPerPath: 10_000, ...options })
     onTestFinished(() => seam.close())
     const prefill = await seam.agent('prefill-0', agentOptions)
     const decode = await seam.agent('decode-0', agentOptions)

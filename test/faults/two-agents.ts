@@ -5,6 +5,7 @@ import { type DecideRequest, openSeam, type Region, type Seam, SeamError, type S
 import type { Agent, AgentOptions } from '../../src/native/agent.js'
 import type { Transfer } from '../../src/native/transfer.js'
 import { permitNumber } from '../../src/permit.js'
+import { backendOptions } from '../backend.js'
 
 export const BLOCK = 4096
 export const BLOCKS = 16
@@ -22,7 +23,7 @@ export async function twoAgents(
   agentOptions: AgentOptions = {},
   blocks = BLOCKS,
 ): Promise<TwoAgents> {
-  const seam = await openSeam({ profile: 'reference', sessionsPerPath: 10_000, ...options })
+  const seam = await openSeam({ ...backendOptions, profile: 'reference', sessionsPerPath: 10_000, ...options })
   onTestFinished(() => seam.close())
   const prefill = await seam.agent('prefill-0', agentOptions)
   const decode = await seam.agent('decode-0', agentOptions)

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, it, vi } from 'vitest'
 import type { SeamError } from '../../src/errors.js'
 import type { HandoffRequest } from '../../src/handoff/handoff.js'
+import { itOnMock } from '../backend.js'
 import { openPair, PREFILL } from '../native/pair.js'
 import { refusalOf } from '../native/refusal.js'
 
@@ -141,7 +142,7 @@ describe('waiting in line', () => {
     expect(seam.policy.counters).toMatchObject({ queued: 1, waiting: 0, admitted: 2 })
   })
 
-  it('ends when the caller goes, with its reason, and takes no capacity', async () => {
+  itOnMock('ends when the caller goes, with its reason, and takes no capacity', async () => {
     const { seam, request } = await openSlow()
     const first = seam.handoff(request)
     // Their digests are made side by side, so the second could be admitted first.
@@ -156,7 +157,7 @@ describe('waiting in line', () => {
     expect(seam.policy.counters).toMatchObject({ waiting: 0, admitted: 1 })
   })
 
-  it('is refused at once when it can not be in time, or nobody may wait', async () => {
+  itOnMock('is refused at once when it can not be in time, or nobody may wait', async () => {
     const { seam, request } = await openSlow()
     const first = seam.handoff(request)
     await vi.waitFor(() => expect(seam.policy.counters.admitted).toBe(1))
@@ -170,7 +171,7 @@ describe('waiting in line', () => {
     expect((await first).verified).toBe(true)
   })
 
-  it('ends with an error when the seam is closed', async () => {
+  itOnMock('ends with an error when the seam is closed', async () => {
     const { seam, request } = await openSlow()
     const first = seam.handoff(request).catch((error: unknown) => error)
     const second = seam.handoff(request).catch((error: unknown) => error)

@@ -6,6 +6,7 @@ import { SeamError } from '../../src/errors.js'
 import { type Binding, SLOTS } from '../../src/native/binding.js'
 import { Completions } from '../../src/native/completions.js'
 import { openSeam } from '../../src/seam.js'
+import { backendOptions } from '../backend.js'
 import { admit, eventually, openPair, post } from './pair.js'
 import { refusalOf } from './refusal.js'
 
@@ -74,7 +75,7 @@ describe('close()', () => {
   it('leaves no progress thread behind', async () => {
     const before = progressThreads()
     for (let i = 0; i < 20; i++) {
-      const seam = await openSeam()
+      const seam = await openSeam(backendOptions)
       await seam.agent('a')
       await seam.agent('b')
       await seam.close()
@@ -101,7 +102,7 @@ describe('close()', () => {
   })
 
   it('while an agent is being opened ends that too', async () => {
-    const seam = await openSeam()
+    const seam = await openSeam(backendOptions)
     await seam.agent('a')
     const opening = seam.agent('b').then(
       () => 'opened',

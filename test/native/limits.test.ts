@@ -6,6 +6,7 @@ import { Agent } from '../../src/native/agent.js'
 import { binding, OPERATION } from '../../src/native/binding.js'
 import { NotificationQueue } from '../../src/native/notification-queue.js'
 import { permitNumber } from '../../src/permit.js'
+import { BACKEND } from '../backend.js'
 import { admit, openFor, openPair, PREFILL, post } from './pair.js'
 import { refusalOf } from './refusal.js'
 
@@ -174,9 +175,9 @@ describe('the addon', () => {
     const native = binding()
     const gate = native.openGate()
     native.closeGate(gate)
-    expect(await refusalOf(() => new Agent(gate, 'mock', 'a'))).toMatchObject({ code: 'KVSEAM_CLOSED' })
+    expect(await refusalOf(() => new Agent(gate, BACKEND, 'a'))).toMatchObject({ code: 'KVSEAM_CLOSED' })
     const seam = await openFor()
-    expect(seam.backend).toMatchObject({ name: 'mock', label: null, provider: null, version: null })
+    expect(seam.backend).toMatchObject({ name: BACKEND, label: null, provider: null, version: null })
     for (const backend of ['ucxx', '../mock', '', 'x'.repeat(5000)]) {
       const error = await refusalOf(async () => await openFor({ backend }))
       expect(['KVSEAM_BACKEND_UNAVAILABLE', 'KVSEAM_INVALID_ARGUMENT']).toContain(error.code)

@@ -8,6 +8,7 @@ import type { Descriptors } from '../../src/native/descriptors.js'
 import type { Transfer } from '../../src/native/transfer.js'
 import { permitNumber } from '../../src/permit.js'
 import { openSeam, type Seam, type SeamOptions } from '../../src/seam.js'
+import { backendOptions } from '../backend.js'
 
 export const PREFILL = 'prefill-0'
 export const DECODE = 'decode-0'
@@ -16,7 +17,13 @@ export const PATIENCE_MS = 20_000
 
 export async function openFor(options: SeamOptions = {}): Promise<Seam> {
   // The published rules: what these tests expect of a decision does not move with the default profile.
-  const seam = await openSeam({ profile: 'reference', deadlineMs: PATIENCE_MS, permitTtlMs: PATIENCE_MS, ...options })
+  const seam = await openSeam({
+    ...backendOptions,
+    profile: 'reference',
+    deadlineMs: PATIENCE_MS,
+    permitTtlMs: PATIENCE_MS,
+    ...options,
+  })
   onTestFinished(async () => await seam.close())
   return seam
 }

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { openSeam, type SeamOptions } from '../../src/seam.js'
+import { backendOptions } from '../backend.js'
 import { admit, DECODE, eventually, openFor, openPair, PREFILL } from './pair.js'
 import { expectRefusal, refusalOf } from './refusal.js'
 
@@ -167,7 +168,7 @@ describe('a peer', () => {
     const kv = agent.allocate(4096)
     let most = 0
     for (let life = 0; life < 12; life++) {
-      const far = await openSeam()
+      const far = await openSeam(backendOptions)
       const other = await far.agent('decode-9')
       other.allocate(1 << 16, { name: 'pool' })
       const peer = await near.connect(agent, other.metadata())

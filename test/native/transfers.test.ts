@@ -3,6 +3,7 @@
 import { getEventListeners } from 'node:events'
 import { describe, expect, it } from 'vitest'
 import { SeamError } from '../../src/errors.js'
+import { itOnMock } from '../backend.js'
 import { admit, eventually, openFor, openPair, PATIENCE_MS, PREFILL, post } from './pair.js'
 import { refusalOf } from './refusal.js'
 
@@ -233,7 +234,7 @@ describe('a transfer', () => {
 })
 
 describe('latency', () => {
-  it('is recorded natively per path and phase, for successful transfers only', async () => {
+  itOnMock('is recorded natively per path and phase, for successful transfers only', async () => {
     const { seam, kv, slots } = await openPair({ agents: { rails: [{ name: 'efa0', latencyUs: 2000 }] } })
     const [path] = seam.paths.between(PREFILL, 'decode-0')
     expect(path!.latency().count).toBe(0)

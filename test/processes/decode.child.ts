@@ -2,6 +2,7 @@
 
 import type { Notification } from '../../src/native/notification-queue.js'
 import { openSeam } from '../../src/seam.js'
+import { backendOptions } from '../backend.js'
 
 export type FromChild =
   | { readonly kind: 'ready'; readonly metadata: string; readonly incarnation: string }
@@ -18,7 +19,7 @@ const orphaned = (): void => process.exit(0)
 process.on('disconnect', orphaned)
 const say = (message: FromChild): void => void process.send?.(message)
 
-const seam = await openSeam()
+const seam = await openSeam(backendOptions)
 const rails = Number(seconds) === 0 ? {} : { bytesPerSecond: Math.round(POOL_BYTES / Number(seconds)) }
 const agent = await seam.agent(name!, { rails: [{ name: 'rail0', ...rails }] })
 const pool = agent.allocate(POOL_BYTES, { name: 'pool' })

@@ -4,6 +4,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { itOnMock } from '../backend.js'
 import { freeze } from '../freeze.js'
 import { admit, eventually, fillWithPattern, openFor, PATIENCE_MS, PREFILL } from '../native/pair.js'
 import { refusalOf } from '../native/refusal.js'
@@ -85,22 +86,25 @@ describe('between processes', { timeout: TIMEOUT_MS }, () => {
     expect(seam.policy.counters.permits).toMatchObject({ minted: 3, redeemed: 3, outstanding: 0 })
   })
 
-  it('a peer that is killed in the middle fails its own transfers, blamed on the peer, and no others', async () => {
-    const { agent, decodes, push, path } = await openWith(['decode-0', 'decode-1'], 30)
-    const doomed = push('decode-0')
-    const healthy = push('decode-1', { bytes: 64 })
-    await eventually('both posted', () => agent.counters.posted === 2)
-    decodes.get('decode-0')!.child.kill('SIGKILL')
-    const error = await refusalOf(async () => await doomed)
-    expect(error).toMatchObject({ code: 'KVSEAM_PEER_DOWN', blame: 'peer', retryable: true })
-    expect((await healthy).bytes).toBe(64)
-    await eventually('path unusable', () => !path('decode-0').usable)
-    expect(path('decode-1').usable).toBe(true)
-    expect(path('decode-1').counters.failed).toBe(0)
-    expect(path('decode-1').health.dropFraction).toBe(0)
-    await eventually('sessions given back', () => path('decode-0').health.activeSessions === 0)
-    expect(agent.counters).toMatchObject({ inFlight: 0, quarantined: 0 })
-  })
+  itOnMock(
+    'a peer that is killed in the middle fails its own transfers, blamed on the peer, and no others',
+    async () => {
+      const { agent, decodes, push, path } = await openWith(['decode-0', 'decode-1'], 30)
+      const doomed = push('decode-0')
+      const healthy = push('decode-1', { bytes: 64 })
+      await eventually('both posted', () => agent.counters.posted === 2)
+      decodes.get('decode-0')!.child.kill('SIGKILL')
+      const error = await refusalOf(async () => await doomed)
+      expect(error).toMatchObject({ code: 'KVSEAM_PEER_DOWN', blame: 'peer', retryable: true })
+      expect((await healthy).bytes).toBe(64)
+      await eventually('path unusable', () => !path('decode-0').usable)
+      expect(path('decode-1').usable).toBe(true)
+      expect(path('decode-1').counters.failed).toBe(0)
+      expect(path('decode-1').health.dropFraction).toBe(0)
+      await eventually('sessions given back', () => path('decode-0').health.activeSessions === 0)
+      expect(agent.counters).toMatchObject({ inFlight: 0, quarantined: 0 })
+    },
+  )
 
   it('a peer that comes back under its name is served on the same path', async () => {
     const { seam, agent, kv, decodes, push, path } = await openWith(['decode-0'])
@@ -119,20 +123,23 @@ describe('between processes', { timeout: TIMEOUT_MS }, () => {
     expect(await refusalOf(() => first.region('pool').range(0, 1))).toMatchObject({ code: 'KVSEAM_STALE_REGION' })
   })
 
-  it('a frozen process stops nobody, since its memory is written without it, and reads its mail when it goes on', async () => {
-    const { decodes, push } = await openWith(['decode-0', 'decode-1'])
-    const frozen = decodes.get('decode-0')!
-    await freeze(frozen.child)
-    try {
-      expect((await push('decode-0', { notify: 'while asleep' })).bytes).toBe(POOL_BYTES)
-      expect((await push('decode-1')).bytes).toBe(POOL_BYTES)
-      await new Promise((resolve) => setTimeout(resolve, 100))
-      expect(frozen.messages).toEqual([])
-    } finally {
-      frozen.child.kill('SIGCONT')
-    }
-    expect(await frozen.next('notification')).toMatchObject({ text: 'while asleep' })
-  })
+  itOnMock(
+    'a frozen process stops nobody, since its memory is written without it, and reads its mail when it goes on',
+    async () => {
+      const { decodes, push } = await openWith(['decode-0', 'decode-1'])
+      const frozen = decodes.get('decode-0')!
+      await freeze(frozen.child)
+      try {
+        expect((await push('decode-0', { notify: 'while asleep' })).bytes).toBe(POOL_BYTES)
+        expect((await push('decode-1')).bytes).toBe(POOL_BYTES)
+        await new Promise((resolve) => setTimeout(resolve, 100))
+        expect(frozen.messages).toEqual([])
+      } finally {
+        frozen.child.kill('SIGCONT')
+      }
+      expect(await frozen.next('notification')).toMatchObject({ text: 'while asleep' })
+    },
+  )
 
   it('a handshake with a frozen process ends at its timeout', async () => {
     const { seam, agent, push } = await openWith(['decode-1'])
@@ -151,7 +158,7 @@ describe('between processes', { timeout: TIMEOUT_MS }, () => {
     await push('decode-0')
   })
 
-  it('a transfer too slow for its deadline ends at the deadline, and the path is charged', async () => {
+  itOnMock('a transfer too slow for its deadline ends at the deadline, and the path is charged', async () => {
     const { push, path } = await openWith(['decode-0'], 120)
     const error = await refusalOf(async () => await push('decode-0', { deadlineMs: 100 }))
     expect(error).toMatchObject({ code: 'KVSEAM_TIMEOUT', blame: 'path' })

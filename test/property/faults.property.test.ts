@@ -5,6 +5,7 @@ import { expect, it, vi } from 'vitest'
 import { openSeam } from '../../src/index.js'
 import { OPERATION } from '../../src/native/binding.js'
 import { permitNumber } from '../../src/permit.js'
+import { backendOptions } from '../backend.js'
 
 const BLOCK = 512
 
@@ -29,7 +30,7 @@ const RULES =
 
 /** Runs the plan, `window` at a time, and returns the firings of each path in their order. */
 async function firings(seed: number, plan: readonly Step[], window: number): Promise<Map<string, string[]>> {
-  const seam = await openSeam({ profile: 'reference', sessionsPerPath: 10_000 })
+  const seam = await openSeam({ ...backendOptions, profile: 'reference', sessionsPerPath: 10_000 })
   try {
     const agents = [await seam.agent('prefill-0'), await seam.agent('decode-0')] as const
     const regions = agents.map((agent) => agent.allocate(4 * plan.length * BLOCK, { name: 'kv' }))

@@ -3,6 +3,7 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { openSeam, SeamError } from '../../src/index.js'
+import { backendOptions } from '../backend.js'
 import type { Entry } from '../failures/oracles/ledger.js'
 import { BLOCK, BLOCKS, Subject } from '../failures/subject.js'
 
@@ -175,7 +176,7 @@ it('calls nobody back after close() has resolved, and closes as often as one lik
       fc.constantFrom(...SPECS, '*=pause', '*=delay(1s)', '*.poll=stall(50ms)'),
       fc.nat(20),
       async (spec, waitMs) => {
-        const seam = await openSeam({ profile: 'reference', sessionsPerPath: 1000 })
+        const seam = await openSeam({ ...backendOptions, profile: 'reference', sessionsPerPath: 1000 })
         const prefill = await seam.agent('prefill-0')
         const decode = await seam.agent('decode-0')
         const from = prefill.allocate(8 * BLOCK, { name: 'kv' })

@@ -144,6 +144,11 @@ kvseam_status close(kvseam_backend* self, int64_t deadlineNs) {
         return watched.worker->requests() == 0 && watched.worker->reap();
       });
     });
+    for (const Watched& watched : self->workers) watched.worker->beginFlush();
+    until(deadlineNs, [&] {
+      return std::all_of(self->workers.begin(), self->workers.end(),
+                         [](const Watched& watched) { return watched.worker->flushed(); });
+    });
     self->carrier->collectLinks();
     for (const Watched& watched : self->workers)
       epoll_ctl(self->epoll_fd, EPOLL_CTL_DEL, watched.worker->fd(), nullptr);

@@ -140,7 +140,10 @@ void Dialler::take(const Inbound& message, int64_t nowNs) {
       if (line->state == Line::State::kDialling && line->guest == 0) welcomed(line, header, payload);
       break;
     case MessageKind::kReady:
-      if (line->state == Line::State::kDialling && line->data != nullptr) line->state = Line::State::kUp;
+      if (line->state == Line::State::kDialling && line->data != nullptr) {
+        line->data->endpoint->proved();
+        line->state = Line::State::kUp;
+      }
       break;
     case MessageKind::kArrived:
       carrier_->arrived(header.from, header.number, header.value);
@@ -172,6 +175,7 @@ void Dialler::welcomed(Line* line, const MessageHeader& header, const std::strin
   std::sort(welcome.offered.begin(), welcome.offered.end());
   if (welcome.newest >= peer.welcome.newest) peer.welcome = std::move(welcome);
   line->guest = header.number;
+  line->control->proved();
   {
     const std::lock_guard<std::mutex> lock(memoryMutex_);
     for (PeerMemory* const memory : memories_) {
@@ -404,11 +408,19 @@ void Dialler::peerDown(uint32_t number, Peer* peer, const Status& why) {
   }
 }
 
+/** Also over a line that is not up yet: the peer would take the end of it for our death. */
+bool Dialler::sayBye(Line* line) {
+  if (line->control == nullptr || line->control->failure() != UCS_OK) return false;
+  if (line->state != Line::State::kUp && line->state != Line::State::kDialling) return false;
+  say(line, MessageKind::kBye, line->number);
+  return true;
+}
+
 void Dialler::disconnect(uint32_t number) {
   if (number >= peers_.size() || peers_[number]->state == Peer::State::kDown) return;
   Peer* const peer = peers_[number].get();
   for (const auto& [rails, line] : peer->lines) {
-    if (line->state == Line::State::kUp) say(line, MessageKind::kBye, 0);
+    sayBye(line);
   }
   const size_t before = events_.size();
   peerDown(number, peer, {KVSEAM_PEER_DOWN, KVSEAM_BLAME_peer, "disconnected", 0});
@@ -443,8 +455,7 @@ void Dialler::excuse(int64_t nowNs) {
 
 void Dialler::sayGoodbye() {
   for (const auto& [number, line] : lines_) {
-    if (line->state != Line::State::kUp) continue;
-    say(line.get(), MessageKind::kBye, 0);
+    if (!sayBye(line.get())) continue;
     line->control->beginFlush();
   }
 }

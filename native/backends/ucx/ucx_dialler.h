@@ -65,6 +65,7 @@ class Dialler {
   };
   Line* lineOf(uint32_t peer, uint32_t localRail, uint32_t remoteRail, int64_t nowNs);
   void dial(Line* line, int64_t nowNs);
+  bool sayBye(Line* line);
   void say(Line* line, MessageKind kind, uint64_t number, const std::string& payload = {});
   void welcomed(Line* line, const MessageHeader& header, const std::string& payload);
   void lost(Line* line, Status why, int64_t nowNs, int64_t patienceNs);

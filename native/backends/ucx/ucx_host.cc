@@ -13,7 +13,14 @@ void Host::take(Worker* worker, const Inbound& message, int64_t nowNs) {
   std::string payload;
   if (!decode(message.bytes, &header, &payload)) return;
   if (header.kind == MessageKind::kHello) return welcome(worker, header, payload, message.rail, nowNs);
-  const auto found = guests_.find(header.line);
+  // Who leaves before our welcome has come does not know its number here.
+  const bool leavesEarly = header.kind == MessageKind::kBye && header.line == 0;
+  const auto found =
+      leavesEarly ? std::find_if(guests_.begin(), guests_.end(),
+                                 [&header](const auto& entry) {
+                                   return entry.second.incarnation == header.from && entry.second.line == header.number;
+                                 })
+                  : guests_.find(header.line);
   // A guest of an earlier life, or one that was dropped: its line will notice by the silence.
   if (found == guests_.end() || found->second.incarnation != header.from || header.to != incarnation_) return;
   Guest& guest = found->second;
@@ -27,9 +34,11 @@ void Host::take(Worker* worker, const Inbound& message, int64_t nowNs) {
       wantsToKnow(&guest, header, std::move(payload));
       break;
     case MessageKind::kReady:
+      guest.back->proved();
       if (openData(&guest)) say(&guest, MessageKind::kReady, 0, {}, 0, guest.data.get());
       break;
     case MessageKind::kRead:
+      if (guest.data != nullptr) guest.data->proved();  // it asks only after our word over it has arrived
       read(header.line, &guest, payload);
       break;
     case MessageKind::kRevoked:

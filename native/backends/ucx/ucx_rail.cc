@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include "../../core/clock.h"
 #include "ucx_status.h"
 
 namespace kvseam::ucx {
@@ -17,6 +18,7 @@ constexpr unsigned kBytesId = 8;    // ... and bytes
 constexpr size_t kMaxMessageBytes = size_t{1} << 20;
 constexpr int kProgressTurns = 8;  // of one call: a flood on one rail must not starve the others
 constexpr size_t kMaxInbox = 65'536;
+constexpr int64_t kSetUpNs = 300'000'000;  // for what is closed while it is set up; a living peer needs a millisecond
 
 /** A rail's name for what UCX calls several transports. */
 std::string transportsOf(const std::string& transport) { return transport == "shm" ? "posix,cma" : transport; }
@@ -39,6 +41,15 @@ bool safeList(const std::string& text) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
            std::strchr("_,:.-", c) != nullptr;
   });
+}
+
+/** Whether UCX is done with a request, which is then freed; none counts as done. */
+bool ended(void** request) {
+  if (*request == nullptr) return true;
+  if (ucp_request_check_status(*request) == UCS_INPROGRESS) return false;
+  ucp_request_free(*request);
+  *request = nullptr;
+  return true;
 }
 
 struct ConfigRelease {
@@ -124,7 +135,7 @@ void* sendBytes(const Endpoint& endpoint, const ByteHeader* header, const void* 
 
 void Worker::retire(std::unique_ptr<Endpoint> endpoint) {
   if (endpoint == nullptr) return;
-  endpoint->beginClose();
+  endpoint->beginRetiring();
   retired_.push_back(std::move(endpoint));
 }
 
@@ -132,6 +143,14 @@ bool Worker::reap() {
   std::erase_if(retired_, [](const std::unique_ptr<Endpoint>& endpoint) { return endpoint->closed(); });
   return retired_.empty();
 }
+
+void Worker::beginFlush() {
+  const ucp_request_param_t param{};
+  void* const request = ucp_worker_flush_nbx(worker_, &param);
+  if (UCS_PTR_IS_PTR(request)) flushing_ = request;
+}
+
+bool Worker::flushed() { return ended(&flushing_); }
 
 Status Endpoint::create(Worker* worker, const std::string& address, std::unique_ptr<Endpoint>* out) {
   std::unique_ptr<Endpoint> endpoint(new Endpoint(worker));
@@ -188,12 +207,12 @@ void Endpoint::beginFlush() {
   if (UCS_PTR_IS_PTR(request)) flushing_ = request;
 }
 
-bool Endpoint::flushed() {
-  if (flushing_ == nullptr) return true;
-  if (ucp_request_check_status(flushing_) == UCS_INPROGRESS) return false;
-  ucp_request_free(flushing_);
-  flushing_ = nullptr;
-  return true;
+bool Endpoint::flushed() { return ended(&flushing_); }
+
+void Endpoint::beginRetiring() {
+  if (proven_ || failure_ != UCS_OK) return beginClose();
+  closeAtNs_ = nowNs() + kSetUpNs;
+  beginFlush();
 }
 
 void Endpoint::beginClose() {
@@ -207,12 +226,11 @@ void Endpoint::beginClose() {
 }
 
 bool Endpoint::closed() {
-  if (!flushed()) return false;
-  if (closing_ == nullptr) return true;
-  if (ucp_request_check_status(closing_) == UCS_INPROGRESS) return false;
-  ucp_request_free(closing_);
-  closing_ = nullptr;
-  return true;
+  if (endpoint_ != nullptr) {
+    if (!flushed() && failure_ == UCS_OK && nowNs() < closeAtNs_) return false;
+    beginClose();
+  }
+  return flushed() && ended(&closing_);
 }
 
 Rail::~Rail() {

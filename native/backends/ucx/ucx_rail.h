@@ -87,14 +87,20 @@ class Worker {
   void requestEnds() { --requests_; }
   uint64_t requests() const { return requests_; }
 
-  /** Closes by force and takes the endpoint until UCX has let go of it. */
+  /** Closes by force, an unproven one once it is set up or soon, and takes it until UCX has let go of it. */
   void retire(std::unique_ptr<Endpoint> endpoint);
   /** Frees what has been let go of; true when nothing is left. */
   bool reap();
   /** A peer died on it. UCX may keep halves of connections to the dead, and aborts the process when they are destroyed.
    */
   void distrust() { distrusted_ = true; }
-  bool mayBeDestroyed() { return requests_ == 0 && reap() && !distrusted_; }
+  bool mayBeDestroyed() { return requests_ == 0 && reap() && flushed() && !distrusted_; }
+  /**
+   * Of all its connections, those too that UCX made for peers which are just dialling: where one is still being set up,
+   * `ucp_worker_destroy` aborts the process (1.13). Waits for nothing; `flushed()` tells.
+   */
+  void beginFlush();
+  bool flushed();
 
  private:
   static ucs_status_t onMessage(void* self, const void* header, size_t headerBytes, void* data, size_t bytes,
@@ -111,6 +117,7 @@ class Worker {
   std::deque<Inbound> inbox_;
   std::vector<std::unique_ptr<Endpoint>> retired_;
   uint64_t requests_ = 0;
+  void* flushing_ = nullptr;
   bool broken_ = false;
   bool distrusted_ = false;
 };
@@ -129,6 +136,11 @@ class Endpoint {
   ucs_status_t failure() const { return failure_; }
   /** Sends one message; UCX or this object keeps a copy. */
   Status send(std::string message);
+  /**
+   * The peer has answered over it, so neither side is setting it up any more. UCX 1.13 aborts the process whose peer
+   * closes before that (`ucp_request.c: Assertion ... EP_REMOVED`: its answer is still in a queue).
+   */
+  void proved() { proven_ = true; }
   /** Waits for nothing; `flushed()` tells. */
   void beginFlush();
   bool flushed();
@@ -136,6 +148,7 @@ class Endpoint {
  private:
   friend class Worker;
   explicit Endpoint(Worker* worker) : worker_(worker) {}
+  void beginRetiring();
   void beginClose();
   bool closed();
   static void onError(void* self, ucp_ep_h, ucs_status_t status);
@@ -144,6 +157,8 @@ class Endpoint {
   Worker* worker_;
   ucp_ep_h endpoint_ = nullptr;
   ucs_status_t failure_ = UCS_OK;
+  bool proven_ = false;
+  int64_t closeAtNs_ = 0;  // of an unproven one that was retired
   void* closing_ = nullptr;
   void* flushing_ = nullptr;
 };
