@@ -106,7 +106,9 @@ describe('metadata', () => {
   row(9, 'of another backend or version is refused before anything moves', async () => {
     const subject = await Subject.open()
     const blob = subject.prefill.metadata()
-    expect(await refusal(subject.decode, replaced(blob, BACKEND, `${BACKEND.slice(0, -1)}z`))).toBe('KVSEAM_INCOMPATIBLE')
+    expect(await refusal(subject.decode, replaced(blob, BACKEND, `${BACKEND.slice(0, -1)}z`))).toBe(
+      'KVSEAM_INCOMPATIBLE',
+    )
     const other = Uint8Array.from(blob)
     other[4] = 99
     expect(await refusal(subject.decode, mended(other))).toMatch(/^KVSEAM_(INCOMPATIBLE|METADATA_INVALID)$/)

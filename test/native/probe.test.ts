@@ -53,7 +53,7 @@ describe('a report', () => {
     expect([...ladder].sort((a, b) => a - b)).toEqual(ladder)
     const read = await path.probe({ kind: 'read', bytes: 100_000, count: 5 })
     expect(read.bytesPerSecond!).toBeGreaterThan(0)
-    expect(read.bytesPerSecond!).toBeLessThanOrEqual((100_000 * 5) / (5 * 200e-6))
+    if (onMock) expect(read.bytesPerSecond!).toBeLessThanOrEqual((100_000 * 5) / (5 * 200e-6))
   })
 
   test('goes into the history of its kind, apart from payload latency and payload counters', async () => {

@@ -335,8 +335,8 @@ void Dialler::answerConnect(uint32_t number, Peer* peer, int64_t nowNs) {
       ++up;
     } else if (line->state == Line::State::kDialling) {
       ++open;
-    } else {
-      failed = line;
+    } else if (failed == nullptr || failed->why.blame() != KVSEAM_BLAME_peer) {
+      failed = line;  // of several reasons, one that knows of the peer itself
     }
   }
   if (up != 0 && peer->connectedSinceNs == 0) peer->connectedSinceNs = nowNs;

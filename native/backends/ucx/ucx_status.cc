@@ -22,6 +22,7 @@ Status statusOf(ucs_status_t status, const std::string& what) {
     case UCS_ERR_ENDPOINT_TIMEOUT:
     case UCS_ERR_NOT_CONNECTED:
     case UCS_ERR_REJECTED:
+    case UCS_ERR_SHMEM_SEGMENT:  // its memory has gone with it
       return {KVSEAM_PEER_DOWN, KVSEAM_BLAME_peer, text, status};
     case UCS_ERR_UNREACHABLE:
       return {KVSEAM_NO_PATH, KVSEAM_BLAME_path, text, status};
