@@ -45,6 +45,8 @@ foreign=(--exclude 'test/cli/**' --exclude 'test/bench/**')
 # And what never loads the addon has nothing to show here.
 for folder in policy simulate replay record trace kv config doctor; do foreign+=(--exclude "test/$folder/**"); done
 foreign+=(--exclude 'test/property/policy.test.ts')
+# The rest of the backend is seen by its native tests; what is above it does not care which one it is.
+foreign+=(--project mock)
 # Starts ip, tc and nft, which inherit the preload too.
 foreign+=(--exclude 'test/ucx/networks.test.ts')
 # Threads: a fork of vitest's ends by SIGTERM and never reports leaks. One a process, since tests count what is open in theirs;
