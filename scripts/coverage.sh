@@ -10,8 +10,7 @@ command -v gcovr >/dev/null || {
 cmake --preset cov >/dev/null
 cmake --build --preset cov -- -j2
 find .cmake/cov/build -name '*.gcda' -delete
-# Threads: a fork of vitest's ends by SIGTERM, which loses the native part. One, since tests count what is open in their process.
-KVSEAM_PREBUILD=$PWD/.cmake/cov node node_modules/vitest/vitest.mjs run --pool=threads --maxWorkers=1 \
+KVSEAM_TEST_ONE_PROCESS=1 KVSEAM_PREBUILD=$PWD/.cmake/cov node node_modules/vitest/vitest.mjs run \
   --coverage --coverage.include='src/**' --coverage.reportsDirectory=coverage/ts
 ctest --preset cov
 mkdir -p coverage/cpp

@@ -49,15 +49,15 @@ foreign+=(--exclude 'test/property/policy.test.ts')
 foreign+=(--project mock)
 # Starts ip, tc and nft, which inherit the preload too.
 foreign+=(--exclude 'test/ucx/networks.test.ts')
-# Threads: a fork of vitest's ends by SIGTERM and never reports leaks. One a process, since tests count what is open in theirs;
-# two processes, since most tests wait. Only the last call, which puts their reports together, speaks to the caller.
+# Two processes, since most tests wait. Only the last call, which puts their reports together, speaks to the caller.
+export KVSEAM_TEST_ONE_PROCESS=1
 reports=.cmake/$preset/reports
 rm -rf "$reports"
 mkdir -p "$reports"
 runtime=$(${CXX:-g++} -print-file-name="$runtime")
 halves=()
 for half in 1 2; do
-  LD_PRELOAD=$runtime "${fixed[@]}" node node_modules/vitest/vitest.mjs run --pool=threads --maxWorkers=1 --shard=$half/2 \
+  LD_PRELOAD=$runtime "${fixed[@]}" node node_modules/vitest/vitest.mjs run --shard=$half/2 \
     "${foreign[@]}" "$@" --passWithNoTests --reporter=blob --outputFile.blob="$reports/$half.json" &
   halves+=($!)
 done

@@ -2,7 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, describe, expect, it } from 'vitest'
-import { type Agent, openSeam, type Peer, type Region, type Seam } from '../../src/index.js'
+import { type Agent, openSeam, type Peer, type Region, type Seam, type SeamError } from '../../src/index.js'
 import { freeze } from '../freeze.js'
 import { PeerProcess } from './peer-process.js'
 import { ucxHere } from './ucx-here.js'
@@ -161,6 +161,36 @@ describe.skipIf(!ucxHere)('UCX between processes', { timeout: 120_000 }, () => {
         { timeout: 20_000 },
       )
       .toBe('KVSEAM_STALE_REGION')
+    child.say({ kind: 'stop' })
+    expect(await child.exited()).toEqual({ code: 0, signal: null })
+  })
+
+  it.each(['tcp/lo', 'shm'])('memory withdrawn under a reader is read whole or not at all, on %s', async (devices) => {
+    const bytes = 16 << 20
+    const blockBytes = 32_768
+    const ids = Array.from({ length: bytes / blockBytes }, (_, i) => i)
+    const { seam, agent, pool } = await open(devices, bytes)
+    const child = await PeerProcess.start('owner', { devices, bytes })
+    const peer = await seam.connect(agent, child.metadata)
+    child.say({ kind: 'digest', blockBytes, ids })
+    const whole = await child.hears('digest')
+    const to = pool.blocks(blockBytes, ids)
+    const request = { from: peer.region('pool').blocks(blockBytes, ids), to, workload: 'batch', verify: 'off' } as const
+    let code: string | undefined
+    let reads = 0
+    while (code === undefined) {
+      pool.view().fill(0)
+      try {
+        const done = await seam.handoff({ ...request, deadlineMs: 20_000 })
+        await done.quiesced
+        expect(await to.digest()).toBe(whole)
+        if (++reads === 3) child.say({ kind: 'withdraw' }) // heard while the next ones move
+      } catch (error) {
+        code = (error as SeamError).code
+      }
+    }
+    expect(code).toBe('KVSEAM_STALE_REGION')
+    await child.hears('withdrawn')
     child.say({ kind: 'stop' })
     expect(await child.exited()).toEqual({ code: 0, signal: null })
   })
