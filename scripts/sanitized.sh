@@ -49,18 +49,7 @@ foreign+=(--exclude 'test/property/policy.test.ts')
 foreign+=(--project mock)
 # Starts ip, tc and nft, which inherit the preload too.
 foreign+=(--exclude 'test/ucx/networks.test.ts')
-# Two processes, since most tests wait. Only the last call, which puts their reports together, speaks to the caller.
 export KVSEAM_TEST_ONE_PROCESS=1
-reports=.cmake/$preset/reports
-rm -rf "$reports"
-mkdir -p "$reports"
-runtime=$(${CXX:-g++} -print-file-name="$runtime")
-halves=()
-for half in 1 2; do
-  LD_PRELOAD=$runtime "${fixed[@]}" node node_modules/vitest/vitest.mjs run --shard=$half/2 \
-    "${foreign[@]}" "$@" --passWithNoTests --reporter=blob --outputFile.blob="$reports/$half.json" &
-  halves+=($!)
-done
-for half in "${halves[@]}"; do wait "$half" || status=$?; done
-node node_modules/vitest/vitest.mjs run --merge-reports="$reports" "$@" || status=$?
+LD_PRELOAD=$(${CXX:-g++} -print-file-name=$runtime) \
+  "${fixed[@]}" node node_modules/vitest/vitest.mjs run "${foreign[@]}" "$@" || status=$?
 exit $status

@@ -23,8 +23,12 @@ await once(process.stdin, 'data')
 while (seam.records.lost === 0) await decide(100)
 console.log('full')
 await once(process.stdin, 'data')
-await decide(400)
-await new Promise((resolve) => setTimeout(resolve, 200))
-console.log(JSON.stringify({ lost: seam.records.lost }))
+// Until everything is taken again; then the gap has been handed over, and close() sees it to the file.
+let lost: number
+do {
+  lost = seam.records.lost
+  await decide(400)
+} while (seam.records.lost > lost)
 await seam.close()
+console.log(JSON.stringify({ lost }))
 process.exit(0)
