@@ -22,7 +22,7 @@ export class ChaosPeer {
       this.#asked.get(id)?.(digest)
       this.#asked.delete(id)
     })
-    child.on('error', () => {}) // a question to a process that is being killed; its exit answers
+    child.on('error', () => {}) // a signal or a question to a process that is gone
     child.on('exit', () => {
       for (const answer of this.#asked.values()) answer(null)
       this.#asked.clear()
@@ -48,13 +48,14 @@ export class ChaosPeer {
         clearTimeout(timer)
         resolve(digest)
       })
-      this.#child.send({ id, region, blocks, blockBytes })
+      this.#child.send({ id, region, blocks, blockBytes }, () => {}) // not sent: the process is gone, and its exit answers
     })
   }
 
   async kill(): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return
-    const gone = once(this.#child, 'exit')
+    // Not events.once, which rejects on an 'error', and a question that was on its way may end with one (EPIPE).
+    const gone = new Promise((resolve) => this.#child.once('exit', resolve))
     this.#child.kill('SIGKILL')
     await gone
   }
