@@ -1,4 +1,5 @@
-// Adds up what one stage of .ci/run ran: `count.mjs <log> [<vitest.json>]` prints "passed failed skipped" for the shell.
+// Adds up what one stage of .ci/run ran: `count.mjs <log> [<vitest.json>]` prints "passed failed skipped" for the shell, then
+// a line for each test that passed only at its second try.
 // A file that did not load or an error outside any test is a failure that no runner counts by itself.
 
 import { existsSync, readFileSync } from 'node:fs'
@@ -8,6 +9,7 @@ const log = readFileSync(logFile, 'utf8')
 let passed = 0
 let failed = 0
 let skipped = 0
+const secondTries = []
 
 for (const [, bad, all] of log.matchAll(/^\d+% tests passed, (\d+) tests failed out of (\d+)/gm)) {
   passed += Number(all) - Number(bad)
@@ -32,5 +34,12 @@ if (vitestFile !== undefined) {
   failed += report === undefined ? 1 : report.numFailedTests
   failed +=
     report?.testResults.filter((file) => file.status === 'failed' && file.assertionResults.length === 0).length ?? 0
+  for (const file of report?.testResults ?? []) {
+    for (const { status, fullName, failureMessages } of file.assertionResults) {
+      if (status !== 'passed' || failureMessages.length === 0) continue
+      secondTries.push(`second try: ${fullName}: ${failureMessages[0].split('\n')[0]}`)
+    }
+  }
 }
 console.log(passed, failed, skipped)
+for (const line of secondTries) console.log(line)
