@@ -61,18 +61,23 @@ export class RecordLog {
 
   write(record: object): void {
     if (this.#closing !== undefined) return
-    if (this.#droppedSinceGap > 0) {
-      const lost = this.#droppedSinceGap
-      if (this.#hand({ schema: 'kvseam.gap/1', lost })) this.#droppedSinceGap = 0
-    }
+    this.#tellGap()
     this.#written++
     if (this.#hand(record)) return
     this.#dropped++
     this.#droppedSinceGap++
   }
 
+  /** As soon as there is room, so that a reader can tell a gap from an end. */
+  #tellGap(): void {
+    if (this.#droppedSinceGap === 0) return
+    const lost = this.#droppedSinceGap
+    if (this.#hand({ schema: 'kvseam.gap/1', lost })) this.#droppedSinceGap = 0
+  }
+
   /** Waits for what is written so far to reach the file; at most `timeoutMs`. Idempotent. */
   async close(timeoutMs = 2000): Promise<void> {
+    if (this.#closing === undefined) this.#tellGap()
     this.#closing ??= new Promise<void>((resolve) => {
       const done = (): void => {
         clearTimeout(timer)

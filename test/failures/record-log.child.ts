@@ -30,5 +30,5 @@ do {
   await decide(400)
 } while (seam.records.lost > lost)
 await seam.close()
-console.log(JSON.stringify({ lost }))
+console.log(JSON.stringify({ lost, atLast: seam.records.lost }))
 process.exit(0)

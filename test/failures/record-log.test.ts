@@ -86,7 +86,7 @@ describe('a decision log', () => {
     limit('65536')
     expect(await said()).toBe('full')
     limit('1073741824')
-    const last = JSON.parse(await said()) as { lost: number }
+    const last = JSON.parse(await said()) as { lost: number; atLast: number }
     expect(last.lost).toBeGreaterThan(0)
     const records = readFileSync(file, 'utf8')
       .split('\n')
@@ -94,5 +94,6 @@ describe('a decision log', () => {
       .map((line) => JSON.parse(line.slice(line.indexOf('{"schema":"kvseam.gap/1"'))) as { lost: number })
     expect(records.length).toBeGreaterThan(0)
     expect(records.reduce((sum, gap) => sum + gap.lost, 0)).toBe(last.lost)
+    expect(last.atLast).toBe(last.lost)
   })
 })

@@ -148,6 +148,21 @@ describe('a log whose disk is full for a while', () => {
     expect(written.at(-1)).toMatchObject({ i: 41 })
   })
 
+  it('closes with the gap that no record came after', async () => {
+    const file = join(folder(), 'log.jsonl')
+    const log = new RecordLog(file)
+    const empty = fillDisk(file)
+    const padding = 'x'.repeat(1_000_000)
+    for (let i = 0; i < 20; i++) log.write({ i, padding })
+    await eventually('failed', () => log.failure !== undefined)
+    empty()
+    log.write({ i: 20, padding }) // no room for it yet either, but it has the log look again
+    await eventually('written again', () => fs.statSync(file).size > 10_000_000)
+    await log.close()
+    expect(lines(file).at(-1)).toMatchObject({ schema: 'kvseam.gap/1', lost: log.lost })
+    expect(log.lost).toBeGreaterThan(3)
+  })
+
   it('closes once, within its bound, and takes nothing afterwards', async () => {
     const file = join(folder(), 'log.jsonl')
     const log = new RecordLog(file)
