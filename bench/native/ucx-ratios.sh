@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 turns=${1:-5}
-sizes=${2:-"32768 4096 5;32768 64 60;4096 32768 5;4096 40960 5;4096 1 300"}
+sizes=${2:-"32768 4096 20;32768 64 300;4096 32768 12;4096 40960 12;4096 1 5000"}
 out=$(mktemp -d)
 netns=kvseam-bench-$$
 # A namespace may only choose what its machine allows to everybody, so cubic is allowed while this runs.
@@ -32,7 +32,11 @@ for size in $sizes; do
     for mode in push pull; do alone node --import tsx bench/native/ucx-pair.ts tcp/lo $mode "$block" "$blocks" "$rounds"; done
     for op in put get; do alone "$out/loop" posix,cma all $op "$block" "$blocks" "$rounds"; done
     for mode in push pull; do alone node --import tsx bench/native/ucx-pair.ts shm $mode "$block" "$blocks" "$rounds"; done
-    [ "$blocks" != 1 ] || for device in tcp/lo shm; do alone node --import tsx bench/native/ucx-pair.ts "$device" pull "$block" 1 "$rounds" busy; done
+    [ "$blocks" != 1 ] || {
+      for device in tcp/lo shm; do alone node --import tsx bench/native/ucx-pair.ts "$device" pull "$block" 1 300 busy; done
+      alone "$out/loop" tcp lo get "$block" 1 300 64 2000
+      alone "$out/loop" posix,cma all get "$block" 1 300 64 2000
+    }
   done
 done >"$out/runs"
 node bench/native/ucx-ratios.mjs "$out/runs"

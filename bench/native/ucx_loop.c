@@ -1,7 +1,8 @@
 // The honest peer of the ucx backend: the same library, settings, memory, windows and shuffled blocks in a plain C loop
 // between two processes, without permits, notifications to an application, deadlines or signs of life. Prints JSON.
 // cc -O2 -o ucx_loop bench/native/ucx_loop.c $(pkg-config --cflags --libs ucx)
-// ucx_loop <tcp|posix,cma> <net device|all> <put|get|am> <block bytes> <blocks> <rounds> [window]
+// With a pause it spins for that long before each round, as a caller does that has other things to do: caches get cold.
+// ucx_loop <tcp|posix,cma> <net device|all> <put|get|am> <block bytes> <blocks> <rounds> [window] [pause us]
 
 #include <stdint.h>
 #include <stdio.h>
@@ -145,10 +146,11 @@ static void serve(uint64_t blocks, uint64_t rounds, int am) {
 }
 
 int main(int argc, char** argv) {
-  if (argc < 7) return fprintf(stderr, "ucx_loop <tls> <device|all> <put|get|am> <block bytes> <blocks> <rounds> [window]\n"), 2;
+  if (argc < 7) return fprintf(stderr, "ucx_loop <tls> <device|all> <put|get|am> <block bytes> <blocks> <rounds> [window] [pause us]\n"), 2;
   const char* op = argv[3];
   const uint64_t block = strtoull(argv[4], NULL, 10), blocks = strtoull(argv[5], NULL, 10), rounds = strtoull(argv[6], NULL, 10);
   const uint64_t window = argc > 7 ? strtoull(argv[7], NULL, 10) : 64;
+  const int64_t pause_us = argc > 8 ? strtoll(argv[8], NULL, 10) : 0;
   const int getting = strcmp(op, "get") == 0, am = strcmp(op, "am") == 0;
   int down[2], up[2];
   if (pipe(down) != 0 || pipe(up) != 0) return 1;
@@ -176,8 +178,9 @@ int main(int argc, char** argv) {
   uint64_t* offsets = malloc(blocks * sizeof(*offsets));
   shuffle(from, (uint32_t)blocks, 1);
   shuffle(to, (uint32_t)blocks, 2);
-  printf("{\"ucx\":\"%s\",\"tls\":\"%s\",\"op\":\"%s\",\"block\":%lu,\"blocks\":%lu,\"window\":%lu,\"ns\":[", ucp_get_version_string(), argv[1], op, block, blocks, window);
+  printf("{\"ucx\":\"%s\",\"tls\":\"%s\",\"op\":\"%s\",\"block\":%lu,\"blocks\":%lu,\"window\":%lu,\"pauseUs\":%ld,\"ns\":[", ucp_get_version_string(), argv[1], op, block, blocks, window, (long)pause_us);
   for (uint64_t round = 0; round < rounds; ++round) {
+    for (const int64_t until = now() + pause_us * 1000; now() < until;) continue;
     const int64_t start = now();
     for (uint64_t i = 0; i < blocks; ++i) {
       uint8_t* here = memory + from[i] * block;
