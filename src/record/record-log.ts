@@ -16,6 +16,11 @@ export class RecordLog {
   /** Bytes of each record that has not reached the file yet, oldest first; of the first one, what is left. */
   readonly #waiting: number[] = []
   #waitingBytes = 0
+  /** Lines given to the sink, and how many of them have reached the file. */
+  #handed = 0
+  #reached = 0
+  /** Which of those that have not are gap records: they tell of losses and are none. */
+  readonly #gapsWaiting: number[] = []
   /** Before the first record: ends the line that a writer before this one did not. */
   #lead = ''
   #written = 0
@@ -52,7 +57,7 @@ export class RecordLog {
 
   /** Records that never reached the file: dropped while it could not be written, or still waiting at the end. */
   get lost(): number {
-    return this.#dropped + (this.#closed ? this.#waiting.length : 0)
+    return this.#dropped + (this.#closed ? this.#waiting.length - this.#gapsWaiting.length : 0)
   }
 
   get failure(): Error | undefined {
@@ -66,13 +71,6 @@ export class RecordLog {
     if (this.#hand(record)) return
     this.#dropped++
     this.#droppedSinceGap++
-  }
-
-  /** As soon as there is room, so that a reader can tell a gap from an end. */
-  #tellGap(): void {
-    if (this.#droppedSinceGap === 0) return
-    const lost = this.#droppedSinceGap
-    if (this.#hand({ schema: 'kvseam.gap/1', lost })) this.#droppedSinceGap = 0
   }
 
   /** Waits for what is written so far to reach the file; at most `timeoutMs`. Idempotent. */
@@ -94,6 +92,15 @@ export class RecordLog {
     await this.#closing
   }
 
+  /** As soon as there is room, so that a reader can tell a gap from an end. */
+  #tellGap(): void {
+    if (this.#droppedSinceGap === 0) return
+    const lost = this.#droppedSinceGap
+    if (!this.#hand({ schema: 'kvseam.gap/1', lost })) return
+    this.#droppedSinceGap = 0
+    this.#gapsWaiting.push(this.#handed)
+  }
+
   /** False when there is no room. Asked before the record is chained: a line that is never written is no link. */
   #hand(record: object): boolean {
     if (this.#waitingBytes >= MOST_WAITING_BYTES) {
@@ -105,6 +112,7 @@ export class RecordLog {
     const bytes = Buffer.byteLength(line)
     this.#waiting.push(bytes)
     this.#waitingBytes += bytes
+    this.#handed++
     this.#sink.write(line)
     return true
   }
@@ -115,6 +123,8 @@ export class RecordLog {
     let whole = 0
     while (whole < this.#waiting.length && left >= this.#waiting[whole]!) left -= this.#waiting[whole++]!
     this.#waiting.splice(0, whole)
+    this.#reached += whole
+    while (this.#gapsWaiting.length > 0 && this.#gapsWaiting[0]! <= this.#reached) this.#gapsWaiting.shift()
     if (left > 0 && this.#waiting.length > 0) this.#waiting[0]! -= left
   }
 }

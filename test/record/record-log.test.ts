@@ -109,6 +109,18 @@ describe('the record log of a seam', () => {
   })
 })
 
+const MEGABYTE = 'x'.repeat(1_000_000)
+
+/** A log that has taken what it has room for, 16 MiB, while its disk is full, and dropped the rest of `count` records. */
+async function brimming(count: number, padding: string) {
+  const file = join(folder(), 'log.jsonl')
+  const log = new RecordLog(file)
+  const empty = fillDisk(file)
+  for (let i = 0; i < count; i++) log.write({ i, padding })
+  await eventually('failed', () => log.failure !== undefined)
+  return { file, log, empty }
+}
+
 describe('a log whose disk is full for a while', () => {
   it('loses nothing when it can be written again in time', async () => {
     const file = join(folder(), 'log.jsonl')
@@ -125,12 +137,7 @@ describe('a log whose disk is full for a while', () => {
   })
 
   it('drops what it has no room for, and writes down how many as soon as it can', async () => {
-    const file = join(folder(), 'log.jsonl')
-    const log = new RecordLog(file)
-    const empty = fillDisk(file)
-    const padding = 'ä'.repeat(500_000)
-    for (let i = 0; i < 40; i++) log.write({ i, padding })
-    await eventually('failed', () => log.failure !== undefined)
+    const { file, log, empty } = await brimming(40, 'ä'.repeat(500_000))
     const { lost } = log
     expect(lost).toBeGreaterThan(10)
     expect(lost).toBeLessThan(40)
@@ -149,18 +156,25 @@ describe('a log whose disk is full for a while', () => {
   })
 
   it('closes with the gap that no record came after', async () => {
-    const file = join(folder(), 'log.jsonl')
-    const log = new RecordLog(file)
-    const empty = fillDisk(file)
-    const padding = 'x'.repeat(1_000_000)
-    for (let i = 0; i < 20; i++) log.write({ i, padding })
-    await eventually('failed', () => log.failure !== undefined)
+    const { file, log, empty } = await brimming(20, MEGABYTE)
     empty()
-    log.write({ i: 20, padding }) // no room for it yet either, but it has the log look again
+    log.write({ i: 20 }) // no room for it yet either, but it has the log look again
     await eventually('written again', () => fs.statSync(file).size > 10_000_000)
     await log.close()
     expect(lines(file).at(-1)).toMatchObject({ schema: 'kvseam.gap/1', lost: log.lost })
     expect(log.lost).toBeGreaterThan(3)
+  })
+
+  it('counts records, not what it says of them, when the disk is full again at the end', async () => {
+    const { file, log, empty } = await brimming(20, MEGABYTE)
+    empty()
+    log.write({ i: 20 })
+    await eventually('all written', () => fs.statSync(file).size > 17 * MEGABYTE.length)
+    fillDisk(file)
+    log.write({ i: 21 }) // with the gap before it
+    await log.close()
+    expect(lines(file).map((line) => line['i'])).toEqual([...Array(17).keys()])
+    expect([log.written, log.lost]).toEqual([22, 5])
   })
 
   it('closes once, within its bound, and takes nothing afterwards', async () => {
